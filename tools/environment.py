@@ -1,0 +1,28 @@
+"""The one environment in which chapters are executed, tested and banded.
+
+Thread counts change floating point, so the stored outputs, the reference bands and the tests must share them.
+"""
+
+import os
+from collections.abc import Mapping
+
+QUICK: Mapping[str, str] = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "PYTHONHASHSEED": "0",
+    "BOOK_PROFILE": "quick",
+    "BOOK_SEED": "0",
+}
+
+# Settings of the caller's shell that would change what a chapter prints, draws or installs.
+UNSET = ("MPLBACKEND", "BOOK_BAND_LOG", "BOOK_REPOSITORY", "COLAB_RELEASE_TAG")
+
+
+def quick_environment(**changes: str) -> dict[str, str]:
+    """The caller's environment with QUICK on top, and `changes` on top of that (`BOOK_SEED="3"` for a band run)."""
+    kept = {name: value for name, value in os.environ.items() if name not in UNSET}
+    return {**kept, **QUICK, **changes}

@@ -1,0 +1,153 @@
+"""Runs chapters in place, as `make execute` does: `python -m tools.execute [CHAPTER ...]`.
+
+What a run leaves in the file depends on the code alone, but for the measured time and memory: no timestamps, no
+version of a library inside a picture, cells counted from 1. A chapter that fails is left as it was.
+"""
+
+import base64
+import json
+import struct
+import sys
+import time
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import NamedTuple
+
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+from tools.environment import quick_environment
+from tools.notebook_files import ROOT, book_metadata, chapters, code_cells, code_digest, read, write
+
+CELL_TIMEOUT_S = 3600
+
+
+class Run(NamedTuple):
+    """A notebook as a kernel left it, and what that took."""
+
+    notebook: NotebookNode
+    seconds: float  # from starting the kernel to the end of the last cell
+    peak_memory_mb: int  # largest resident memory of the kernel's process
+    alt_texts: dict[int, str]  # by index of the cell
+
+
+class _OneKernel(KernelSpecManager):
+    """Gives a chosen interpreter's kernel for every name: a `python3` kernel in the user's home may be another's."""
+
+    def __init__(self, python: str) -> None:
+        super().__init__()
+        self._python = python
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        """The kernel of the chosen interpreter, whatever the name."""
+        argv = [self._python, "-m", "ipykernel_launcher", "--log-level=ERROR", "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+
+def run_notebook(
+    path: Path, environment: Mapping[str, str], python: str = sys.executable, folder: Path | None = None
+) -> Run:
+    """Runs every cell of the notebook, in a kernel of its own, and leaves the file alone.
+
+    environment: all of the kernel's environment variables (see `tools.environment.quick_environment`).
+    python: the interpreter whose kernel runs it. folder: where it runs, by default the notebook's own.
+    Raises nbclient's CellExecutionError at the first cell that fails without the tag `raises-exception`.
+    """
+    notebook = read(path)
+    expressions = {
+        str(index): book_metadata(cell)["alt_from"]
+        for index, cell in enumerate(notebook.cells)
+        if "alt_from" in book_metadata(cell)
+    }
+    working = deepcopy(notebook)
+    working.cells.append(new_code_cell(_probe(expressions)))
+    manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=_OneKernel(python))
+    client = NotebookClient(working, km=manager, timeout=CELL_TIMEOUT_S, record_timing=False, coalesce_streams=True)
+    *cells, probe = working.cells
+    start = time.perf_counter()
+    with client.setup_kernel(env=dict(environment), cwd=str(folder or path.parent), cleanup_kc=True):
+        for index, cell in enumerate(cells):
+            client.execute_cell(cell, index)
+        seconds = time.perf_counter() - start
+        client.execute_cell(probe, len(cells), store_history=False)
+    found = json.loads(probe.outputs[0].text)
+    notebook.cells = cells
+    return Run(notebook, seconds, found["memory"], {int(index): text for index, text in found["alt"].items()})
+
+
+def _probe(expressions: Mapping[str, str]) -> str:
+    """Code that prints the kernel's peak memory and, from its live variables, the alternative texts of figures."""
+    return (
+        "import json, resource, sys\n"
+        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"  # kilobytes, on macOS bytes
+        "memory = round(peak / (1e6 if sys.platform == 'darwin' else 1e6 / 1024))\n"
+        f"alt = {{index: str(eval(text)) for index, text in {dict(expressions)!r}.items()}}\n"
+        "print(json.dumps({'memory': memory, 'alt': alt}))"
+    )
+
+
+def clean(run: Run, digest: str) -> NotebookNode:
+    """The notebook of a run as it is stored: own metadata only, cells counted from 1, pictures without versions."""
+    notebook = deepcopy(run.notebook)
+    notebook.metadata = NotebookNode(
+        kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
+        language_info={"name": "python"},
+        book={"digest": digest, "seconds": round(run.seconds, 1), "peak_memory_mb": run.peak_memory_mb},
+    )
+    for index, text in run.alt_texts.items():
+        notebook.cells[index].metadata.setdefault("mystnb", {}).setdefault("image", {})["alt"] = text
+    for cell in notebook.cells:
+        cell.metadata = NotebookNode({k: v for k, v in cell.metadata.items() if k in ("tags", "mystnb", "book")})
+    for count, cell in enumerate(code_cells(notebook), start=1):
+        cell.execution_count = count
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = count
+            if output.output_type in ("display_data", "execute_result"):
+                output.metadata = {}
+                if "image/png" in output.data:
+                    picture = without_text_chunks(base64.b64decode(output.data["image/png"]))
+                    output.data["image/png"] = base64.b64encode(picture).decode()
+    return notebook
+
+
+def without_text_chunks(png: bytes) -> bytes:
+    """The picture without its text and time chunks, in which matplotlib writes its own version."""
+    kept, position = [png[:8]], 8  # the signature, then chunks: length, type, data, checksum
+    while position < len(png):
+        end = position + 12 + struct.unpack_from(">I", png, position)[0]
+        if png[position + 4 : position + 8] not in (b"tEXt", b"zTXt", b"iTXt", b"tIME"):
+            kept.append(png[position:end])
+        position = end
+    return b"".join(kept)
+
+
+def main(names: list[str]) -> int:
+    """Executes the named chapters, or all, and returns the exit status."""
+    try:
+        paths = chapters(names)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    failed = 0
+    for path in paths:
+        shown = path.relative_to(ROOT)
+        digest = code_digest(path)  # before the run: what is edited meanwhile was not run
+        try:
+            run = run_notebook(path, quick_environment())
+        except (CellExecutionError, DeadKernelError) as error:
+            print(f"{error}\n{shown} failed and is left as it was.", file=sys.stderr)
+            failed += 1
+            continue
+        write(clean(run, digest), path)
+        print(f"{shown}: {run.seconds:.1f} s, {run.peak_memory_mb} MB")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

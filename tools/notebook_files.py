@@ -1,0 +1,157 @@
+"""Chapters as files: where they are, reading and writing them, the setup cell, and digests of the code they run."""
+
+import ast
+import hashlib
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+
+# The setup cell: the same in every chapter, byte for byte. `make set-repository` fills in the two values.
+SETUP_CELL = """\
+import importlib.util, os, subprocess, sys  # the same cell in every chapter: only on Colab it installs anything
+
+REPOSITORY, BRANCH = "{repository}", "{branch}"  # written by `make set-repository URL=...`
+repository = os.environ.get("BOOK_REPOSITORY", REPOSITORY)
+if importlib.util.find_spec("helpers") is None and repository and "COLAB_RELEASE_TAG" in os.environ:
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", f"git+{{repository}}@{{BRANCH}}"], check=True)
+elif importlib.util.find_spec("helpers") is None:
+    sys.exit("The book's helpers are missing. Locally: `make lab`. For Colab, a maintainer runs `make set-repository`.")
+from helpers import runtime
+
+settings = runtime.start()  # profile, seed, device"""
+
+
+def chapters(names: list[str] | None = None) -> list[Path]:
+    """The chapters' files in alphabetical order, or those of the given names.
+
+    Raises ValueError for a name that no chapter has.
+    """
+    paths = {path.stem: path for path in sorted(NOTEBOOKS.glob("*.ipynb"))}
+    unknown = [name for name in names or [] if name not in paths]
+    if unknown:
+        raise ValueError(f"no chapter is called {', '.join(unknown)}; there are {', '.join(paths) or 'none'}")
+    return [paths[name] for name in names] if names else list(paths.values())
+
+
+def read(path: Path) -> NotebookNode:
+    """The notebook in a file."""
+    return nbformat.read(path, as_version=4)
+
+
+def text_of(notebook: NotebookNode) -> str:
+    """The one form in which a notebook is stored: sorted keys, an indent of one, real letters, a closing newline."""
+    return nbformat.writes(notebook) + "\n"
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Replaces the file by the notebook in one step, so that an interruption leaves the old or the new, never half."""
+    write_text(text_of(notebook), path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Replaces the file by the text in one step, keeping its permissions."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, delete=False) as file:
+        file.write(text)
+    written = Path(file.name)
+    written.chmod(path.stat().st_mode if path.exists() else 0o644)
+    written.replace(path)
+
+
+def book_metadata(cell: NotebookNode) -> dict:
+    """What the cell's metadata holds under `book`: setup, imports, exercise, alt_from."""
+    return cell.metadata.get("book", {})
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """The notebook's code cells, in order."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def draws_figure(cell: NotebookNode) -> bool:
+    """Whether the cell draws one of the chapter's named figures."""
+    return "figure" in cell.metadata.get("mystnb", {})
+
+
+def setup_source(repository: str, branch: str) -> str:
+    """The source of the setup cell for a repository's address (empty: none yet) and branch."""
+    return SETUP_CELL.format(repository=repository, branch=branch)
+
+
+def setup_values(source: str) -> tuple[str, str] | None:
+    """Address and branch written in a setup cell's source, or None where the source is not the setup cell's."""
+    pattern = re.escape(setup_source("ADDRESS", "BRANCH"))
+    match = re.fullmatch(pattern.replace("ADDRESS", '([^"\\\\]*)').replace("BRANCH", '([^"\\\\]*)'), source)
+    return (match[1], match[2]) if match else None
+
+
+def code_digest(path: Path) -> str:
+    """What a chapter's stored outputs depend on: its code cells and every module of helpers that it reaches.
+
+    Comments, docstrings and layout do not count, nor does the setup cell, which is the same everywhere.
+    """
+    return _digest(path, lambda cell: True, without=())
+
+
+def band_digest(path: Path) -> str:
+    """What a chapter's measured values depend on: as `code_digest`, without what only draws, compares or exercises."""
+    return _digest(
+        path,
+        lambda cell: not draws_figure(cell) and "exercise" not in book_metadata(cell),
+        without=("plotting", "bands"),
+    )
+
+
+def _digest(path: Path, counts: Callable[[NotebookNode], bool], without: tuple[str, ...]) -> str:
+    cells = [cell for cell in code_cells(read(path)) if "setup" not in book_metadata(cell)]
+    every_tree = [ast.parse(cell.source, f"{path.name} cell {cell.get('id')}") for cell in cells]
+    counted = [_canonical(tree) for cell, tree in zip(cells, every_tree, strict=True) if counts(cell)]
+    modules = {name: _canonical(tree) for name, tree in helpers_reached(every_tree).items() if name not in without}
+    return hashlib.sha256(repr((counted, sorted(modules.items()))).encode()).hexdigest()
+
+
+def helpers_reached(trees: list[ast.Module], package: Path = ROOT / "helpers") -> dict[str, ast.Module]:
+    """The modules of helpers that the code imports, directly or through one another, by name."""
+    reached: dict[str, ast.Module] = {}
+    waiting = list(trees)
+    while waiting:
+        for name in helpers_imported(waiting.pop()):
+            file = package / f"{name}.py"
+            if name not in reached and file.exists():
+                reached[name] = ast.parse(file.read_text(encoding="utf-8"), str(file))
+                waiting.append(reached[name])
+    return reached
+
+
+def helpers_imported(tree: ast.AST) -> Iterator[str]:
+    """The names of the modules of helpers that an import in this code names."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            origin = f"helpers.{node.module or ''}".rstrip(".") if node.level else node.module
+            names = [f"{origin}.{alias.name}" for alias in node.names] if origin == "helpers" else [origin]
+        else:
+            continue
+        yield from (name.split(".")[1] for name in names if name.startswith("helpers."))
+
+
+def _canonical(node: object) -> object:
+    """A syntax tree as nested tuples that are the same for every Python from 3.11 on.
+
+    `ast.dump` is not: newer versions add empty fields to a node or leave them out.
+    """
+    if isinstance(node, list):
+        return tuple(_canonical(item) for item in node)
+    if not isinstance(node, ast.AST):
+        return node
+    fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, [])}
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
+        fields["body"] = fields["body"][1:]
+    return type(node).__name__, *((name, _canonical(value)) for name, value in fields.items())
