@@ -1,6 +1,7 @@
 """The directive `chapter-times`: each chapter's measured time and memory, as `make execute` stored them.
 
-Measured numbers are never typed by hand: they are read from the notebooks' metadata (`book.seconds`, `book.peak_memory_mb`).
+Measured numbers are never typed by hand: these are read from the metadata of the notebooks (`book.seconds` and
+`book.peak_memory_mb`).
 """
 
 import json
@@ -36,7 +37,8 @@ class ChapterTimes(SphinxDirective):
         for docname, seconds, memory in rows:
             lines += [f"* - {{doc}}`/{docname}`", f"  - {seconds:.0f}", f"  - {memory:,.0f}"]
         holder = nodes.Element()
-        self.state.nested_parse(StringList([*lines, ":::"], source=self.env.doc2path(self.env.docname)), self.content_offset, holder)
+        table = StringList([*lines, ":::"], source=self.env.doc2path(self.env.docname))
+        self.state.nested_parse(table, self.content_offset, holder)
         return holder.children
 
 
