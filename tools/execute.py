@@ -108,6 +108,8 @@ def clean(run: Run, digest: str) -> NotebookNode:
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = count
+            if output.output_type == "error":  # its paths are this machine's; ours are shown from the book's folder
+                output.traceback = [line.replace(f"{ROOT}/", "") for line in output.traceback]
             if output.output_type in ("display_data", "execute_result"):
                 output.metadata = {}
                 if "image/png" in output.data:

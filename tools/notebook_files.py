@@ -86,8 +86,8 @@ def setup_source(repository: str, branch: str) -> str:
 
 def setup_values(source: str) -> tuple[str, str] | None:
     """Address and branch written in a setup cell's source, or None where the source is not the setup cell's."""
-    pattern = re.escape(setup_source("ADDRESS", "BRANCH"))
-    match = re.fullmatch(pattern.replace("ADDRESS", '([^"\\\\]*)').replace("BRANCH", '([^"\\\\]*)'), source)
+    pattern = re.escape(setup_source("<1>", "<2>")).replace("<1>", '([^"]*)').replace("<2>", '([^"]*)')
+    match = re.fullmatch(pattern, source)
     return (match[1], match[2]) if match else None
 
 

@@ -1,0 +1,58 @@
+# Every target makes .venv first when it is missing or older than the pins. `make help` lists them.
+#   PYTHON=/path/to/python3   the interpreter that makes .venv (3.11, 3.12 or 3.13)
+#   CHAPTER=vae               for execute and bands: one chapter, or several in quotes
+
+BIN := .venv/bin
+PINS := requirements.txt constraints.txt pyproject.toml
+URL ?=
+BRANCH ?= main
+CHAPTER ?=
+PYTHON ?=
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help book test lab execute bands benchmark breakages colab-test set-repository clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
+
+.venv/.installed: $(PINS)
+	@sh tools/bootstrap.sh .venv requirements.txt
+
+# What Colab's image has, for the tests that play a Colab session
+.venv-colab/.installed: tools/colab_image.txt constraints.txt
+	@sh tools/bootstrap.sh .venv-colab tools/colab_image.txt
+
+book: .venv/.installed ## build the site from the stored outputs into _build/html
+	@$(BIN)/jupyter-book build . --quiet --nitpick --warningiserror --keep-going
+	@echo "The book is in $(CURDIR)/_build/html; open index.html there."
+
+test: .venv/.installed .venv-colab/.installed ## check everything: style, spelling, units, chapters, site, one Colab session
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+lab: .venv/.installed ## open the chapters in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+execute: .venv/.installed ## run the chapters in place and store their outputs (CHAPTER=vae: one)
+	$(BIN)/python -m tools.execute $(CHAPTER)
+
+bands: .venv/.installed ## measure the reference bands of what changed (CHAPTER=vae: one)
+	$(BIN)/python -m tools.bands $(CHAPTER)
+
+benchmark: .venv/.installed ## measure time, memory and images per second
+	$(BIN)/python -m tools.benchmark
+
+breakages: .venv/.installed ## break the code on purpose and show which check catches it
+	$(BIN)/python -m tools.breakages
+
+colab-test: .venv/.installed .venv-colab/.installed ## play a Colab session of every chapter
+	$(BIN)/pytest --numprocesses 2 -m "slow or not slow" tests/test_colab.py
+
+set-repository: .venv/.installed ## write the book's address into chapters and _config.yml (URL=https://github.com/... BRANCH=main)
+	$(BIN)/python -m tools.set_repository "$(URL)" "$(BRANCH)"
+
+clean: ## remove all that these targets made, .venv included
+	rm -rf _build .venv .venv-colab .pytest_cache .ruff_cache
