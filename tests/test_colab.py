@@ -1,0 +1,52 @@
+"""A Colab session from the chapter file alone: `helpers` gets installed, nothing preinstalled changes, results hold.
+
+`make test` plays one chapter, `make colab-test` all of them.
+"""
+
+from pathlib import Path
+
+import pytest
+from nbclient.exceptions import CellExecutionError
+from nbformat.v4 import new_code_cell, new_notebook
+
+from tools.colab_session import ColabSession, snapshot
+from tools.notebook_files import NOTEBOOKS, chapters, read, setup_source, write
+from tools.notebook_structure import verdict_lines
+
+PLAYED_ALWAYS = "vae"
+OTHERS = [path.stem for path in chapters() if path.stem != PLAYED_ALWAYS]
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> ColabSession:
+    (tmp_path / "colab").mkdir()
+    return ColabSession(tmp_path / "colab")
+
+
+@pytest.mark.parametrize("chapter", [PLAYED_ALWAYS, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
+def test_a_chapter_runs_on_colab(chapter: str, session: ColabSession, tmp_path: Path) -> None:
+    path = NOTEBOOKS / f"{chapter}.ipynb"
+    stored = verdict_lines(read(path))
+    before = session.packages()
+    played = session.run(path, COLAB_RELEASE_TAG="any", BOOK_REPOSITORY=snapshot(tmp_path / "clone")).notebook
+    after = session.packages()
+    assert "generative-book" not in before
+    assert after == before | {"generative-book": after["generative-book"]}
+    assert stored
+    assert verdict_lines(played) == stored
+
+
+@pytest.mark.parametrize(
+    ("address", "colab"),
+    [
+        pytest.param("", {"COLAB_RELEASE_TAG": "any"}, id="on Colab while no address is set"),
+        pytest.param("https://github.com/owner/name", {}, id="on a machine that is not Colab's"),
+    ],
+)
+def test_nothing_is_installed(address: str, colab: dict[str, str], session: ColabSession, tmp_path: Path) -> None:
+    lone = tmp_path / "lone.ipynb"
+    write(new_notebook(cells=[new_code_cell(setup_source(address, "main"))]), lone)
+    before = session.packages()
+    with pytest.raises(CellExecutionError, match="a maintainer runs `make set-repository`"):
+        session.run(lone, **colab)
+    assert session.packages() == before

@@ -1,0 +1,318 @@
+"""Every chapter has the book's anatomy, and stores what its code as it stands has printed."""
+
+import ast
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from tools import notebook_structure as structure
+from tools.execute import without_text_chunks
+from tools.notebook_files import (
+    ROOT,
+    band_digest,
+    chapters,
+    code_cells,
+    code_digest,
+    helpers_reached,
+    read,
+    setup_source,
+    setup_values,
+    text_of,
+    write,
+)
+from tools.set_repository import config_values
+
+every_chapter = pytest.mark.parametrize("path", chapters(), ids=lambda path: path.stem)
+
+
+def test_the_chapters_of_this_book_are_found() -> None:
+    assert {"gan", "vae"} <= {path.stem for path in chapters()}
+
+
+@every_chapter
+@pytest.mark.parametrize("check", structure.CHECKS, ids=lambda check: check.__name__)
+def test_anatomy(path: Path, check: Callable[[NotebookNode], list[str]]) -> None:
+    assert check(read(path)) == []
+
+
+@every_chapter
+def test_file_is_a_valid_notebook_in_its_stored_form(path: Path) -> None:
+    nbformat.validate(read(path))
+    assert path.read_text(encoding="utf-8") == text_of(read(path)), "store it with `make execute`"
+
+
+@every_chapter
+def test_outputs_come_from_this_code(path: Path) -> None:
+    assert read(path).metadata.book.digest == code_digest(path), f"run `make execute CHAPTER={path.stem}`"
+
+
+@every_chapter
+def test_bands_come_from_this_code(path: Path) -> None:
+    bands = json.loads((ROOT / "results" / "bands" / "quick.json").read_text(encoding="utf-8"))
+    if path.stem not in bands:
+        pytest.skip(f"no bands of {path.stem} were measured yet")
+    assert bands[path.stem]["digest"] == band_digest(path), f"run `make bands CHAPTER={path.stem}`"
+
+
+@every_chapter
+def test_pictures_do_not_name_the_library_that_drew_them(path: Path) -> None:
+    for cell in code_cells(read(path)):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                picture = base64.b64decode(output.data["image/png"])
+                assert without_text_chunks(picture) == picture
+
+
+def test_every_setup_cell_and_the_site_hold_the_same_address() -> None:
+    values = {path.stem: setup_values(code_cells(read(path))[0].source) for path in chapters()}
+    address = config_values((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    assert values == dict.fromkeys(values, address)
+
+
+def test_no_two_figures_of_the_book_share_a_name() -> None:
+    names = [
+        cell.metadata.mystnb.figure.name
+        for path in chapters()
+        for cell in code_cells(read(path))
+        if "figure" in cell.metadata.get("mystnb", {})
+    ]
+    assert len(names) == len(set(names))
+
+
+# A chapter with nothing to complain of, and for each check the ways to break it.
+
+PROMISE = """(ch-example)=
+# An example
+
+You will be able to
+
+- one;
+- two;
+- three.
+
+See {ref}`measured-times`, and § 5.1 of the article."""
+
+EXERCISE = """answer = None
+# your code
+answer = 0
+# check
+print("passed" if answer == 42 else "not yet")"""
+
+SOLUTION = """````{dropdown} Solution
+:icon: key
+
+```python
+answer = 42
+```
+````"""
+
+
+def printing(source: str, text: str, **metadata: object) -> NotebookNode:
+    return new_code_cell(source, metadata=metadata, outputs=[new_output("stream", name="stdout", text=text)])
+
+
+def good_chapter() -> NotebookNode:
+    picture = new_output("display_data", {"image/png": "", "text/plain": "<Figure size 100x100 with 1 Axes>"})
+    about = {"figure": {"name": "fig-example", "caption": "What it shows."}, "image": {"alt": "A curve."}}
+    exercises = [
+        cell
+        for name in ("example-1", "example-2")
+        for cell in (printing(EXERCISE, "not yet\n", book={"exercise": name}), new_markdown_cell(SOLUTION))
+    ]
+    chapter = new_notebook(
+        cells=[
+            new_markdown_cell(PROMISE),
+            new_code_cell(setup_source("", "main"), metadata={"book": {"setup": True}}),
+            new_code_cell("import math", metadata={"book": {"imports": True}}),
+            new_code_cell("config = {'steps': 3}"),
+            new_code_cell("draw()", metadata={"mystnb": about}, outputs=[picture]),
+            printing("print(math.pi)", "3.14\n", tags=["nbval-ignore-output"]),
+            printing("judge(math.pi)", "EXAMPLE pi: within the reference band\n"),
+            *[new_markdown_cell("A paragraph.") for _ in range(8)],
+            *exercises,
+            new_markdown_cell("## Summary\n\nThree promises."),
+            new_markdown_cell("## Further reading\n\n{cite:t}`somebody`"),
+        ],
+        metadata={"book": {"digest": "0", "seconds": 1.0, "peak_memory_mb": 1}},
+    )
+    for count, cell in enumerate(code_cells(chapter), start=1):
+        cell.execution_count = count
+    return chapter
+
+
+def setting(value: object, *keys: str | int) -> Callable[[NotebookNode], None]:
+    """A change that puts the value where the keys lead: `setting([], "cells", 3, "outputs")`."""
+
+    def change(chapter: NotebookNode) -> None:
+        place = chapter
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = value
+
+    return change
+
+
+def replacing(index: int, old: str, new: str) -> Callable[[NotebookNode], None]:
+    def change(chapter: NotebookNode) -> None:
+        assert old in chapter.cells[index].source
+        chapter.cells[index].source = chapter.cells[index].source.replace(old, new)
+
+    return change
+
+
+def removing(index: int) -> Callable[[NotebookNode], None]:
+    return lambda chapter: chapter.cells.pop(index)
+
+
+def adding(*cells: NotebookNode) -> Callable[[NotebookNode], None]:
+    return lambda chapter: chapter.cells.extend(cells)
+
+
+def appending_output(index: int, output: NotebookNode) -> Callable[[NotebookNode], None]:
+    return lambda chapter: chapter.cells[index].outputs.append(output)
+
+
+SETUP, IMPORTS, CONFIG, FIGURE, RAW, VERDICT, EXERCISE_1 = 1, 2, 3, 4, 5, 6, 15
+ERROR = new_output("error", ename="ValueError", evalue="no", traceback=["ValueError: no"])
+
+BROKEN = [
+    (structure.opening, replacing(0, "(ch-example)=\n", "")),
+    (structure.opening, replacing(0, "# An example", "An example")),
+    (structure.opening, replacing(0, "- three.", "")),
+    (structure.opening, replacing(0, "- three.", "- three;\n- four.")),
+    (structure.opening, replacing(0, "measured-times", "something")),
+    (structure.opening, replacing(0, "§", "section")),
+    (structure.setup, replacing(SETUP, "--quiet", "--verbose")),
+    (structure.setup, setting({}, "cells", SETUP, "metadata")),
+    (structure.setup, setting({"setup": True}, "cells", CONFIG, "metadata", "book")),
+    (structure.imports, setting({}, "cells", IMPORTS, "metadata")),
+    (structure.imports, lambda chapter: chapter.cells.insert(9, chapter.cells.pop(IMPORTS))),
+    (structure.config, replacing(CONFIG, "config", "sizes")),
+    (structure.config, setting(["hide-input"], "cells", CONFIG, "metadata", "tags")),
+    (structure.verdicts, setting([], "cells", VERDICT, "outputs")),
+    (structure.verdicts, setting("A b: no reference band yet\n", "cells", VERDICT, "outputs", 0, "text")),
+    (
+        structure.verdicts,
+        setting("A b: outside the reference band: 3, 1 above\n", "cells", VERDICT, "outputs", 0, "text"),
+    ),
+    (structure.verdicts, setting(["nbval-ignore-output"], "cells", VERDICT, "metadata", "tags")),
+    (structure.exercise_cells, setting({}, "cells", EXERCISE_1, "metadata")),
+    (structure.exercise_cells, setting("example-2", "cells", EXERCISE_1, "metadata", "book", "exercise")),
+    (structure.exercise_cells, setting("passed\n", "cells", EXERCISE_1, "outputs", 0, "text")),
+    (structure.exercise_cells, replacing(EXERCISE_1 + 1, "Solution", "Hint")),
+    (structure.exercise_cells, replacing(EXERCISE_1 + 1, "answer = 42", "answer = ")),
+    (structure.exercise_cells, replacing(EXERCISE_1, "# check", "# see")),
+    (structure.closing, replacing(-2, "## Summary", "## The end")),
+    (structure.closing, replacing(-1, "## Further reading", "## More")),
+    (structure.closing, replacing(-1, "{cite:t}", "")),
+    (structure.length, adding(*[new_markdown_cell("More.") for _ in range(15)])),
+    (structure.length, lambda chapter: chapter.cells.__delitem__(slice(7, 12))),
+    (structure.length, setting("x" * structure.MAX_BYTES, "cells", 8, "source")),
+    (structure.tags, setting(["nbval-skip"], "cells", RAW, "metadata", "tags")),
+    (structure.tags, setting("a word\n", "cells", RAW, "outputs", 0, "text")),
+    (structure.figures, appending_output(FIGURE, new_output("display_data", {"image/png": ""}))),
+    (structure.figures, setting("example", "cells", FIGURE, "metadata", "mystnb", "figure", "name")),
+    (structure.figures, setting(" ", "cells", FIGURE, "metadata", "mystnb", "figure", "caption")),
+    (structure.figures, setting({}, "cells", FIGURE, "metadata", "mystnb", "image")),
+    (structure.figures, setting({}, "cells", FIGURE, "metadata")),
+    (structure.figures, setting([], "cells", FIGURE, "outputs")),
+    (structure.figures, lambda chapter: chapter.cells.append(chapter.cells[FIGURE])),
+    (structure.executed, setting(None, "cells", RAW, "execution_count")),
+    (structure.executed, removing(IMPORTS)),
+    (structure.executed, appending_output(CONFIG, ERROR)),
+    (structure.executed, setting(["raises-exception"], "cells", CONFIG, "metadata", "tags")),
+    (structure.executed, appending_output(CONFIG, new_output("stream", name="stderr", text="careful"))),
+    (structure.traces, setting({}, "metadata", "widgets")),
+    (structure.traces, setting({"digest": "0", "peak_memory_mb": 1}, "metadata", "book")),
+    (structure.traces, setting({}, "cells", RAW, "metadata", "execution")),
+    (structure.traces, setting("read /home/me/digits\n", "cells", RAW, "outputs", 0, "text")),
+]
+
+
+@pytest.mark.parametrize("check", structure.CHECKS, ids=lambda check: check.__name__)
+def test_nothing_is_held_against_a_good_chapter(check: Callable[[NotebookNode], list[str]]) -> None:
+    assert check(good_chapter()) == []
+
+
+@pytest.mark.parametrize(
+    ("check", "breaking"), BROKEN, ids=[f"{check.__name__}-{i}" for i, (check, _) in enumerate(BROKEN)]
+)
+def test_a_broken_chapter_is_caught(
+    check: Callable[[NotebookNode], list[str]], breaking: Callable[[NotebookNode], None]
+) -> None:
+    chapter = good_chapter()
+    breaking(chapter)
+    assert check(chapter) != []
+
+
+def test_every_check_is_seen_to_fail() -> None:
+    assert {check for check, _ in BROKEN} == set(structure.CHECKS)
+
+
+# Digests: what they notice, and what they do not.
+
+
+@pytest.fixture
+def chapter_file(tmp_path: Path) -> Path:
+    path = tmp_path / "example.ipynb"
+    write(good_chapter(), path)
+    return path
+
+
+def digests_after(path: Path, breaking: Callable[[NotebookNode], None]) -> tuple[str, str]:
+    chapter = read(path)
+    breaking(chapter)
+    write(chapter, path)
+    return code_digest(path), band_digest(path)
+
+
+def test_digests_notice_code(chapter_file: Path) -> None:
+    code, band = code_digest(chapter_file), band_digest(chapter_file)
+    code_now, band_now = digests_after(chapter_file, replacing(CONFIG, "3", "4"))
+    assert code_now != code
+    assert band_now != band
+
+
+@pytest.mark.parametrize(
+    "breaking",
+    [
+        replacing(CONFIG, "config = {'steps': 3}", "config = {\n    'steps': 3,  # enough\n}"),
+        replacing(0, "An example", "Another example"),
+        replacing(SETUP, '"", "main"', '"https://github.com/owner/name", "main"'),
+        setting([], "cells", VERDICT, "outputs"),
+    ],
+    ids=["layout and comments", "prose", "the address", "outputs"],
+)
+def test_digests_do_not_notice(chapter_file: Path, breaking: Callable[[NotebookNode], None]) -> None:
+    before = code_digest(chapter_file), band_digest(chapter_file)
+    assert digests_after(chapter_file, breaking) == before
+
+
+@pytest.mark.parametrize("breaking", [replacing(FIGURE, "draw", "paint"), replacing(EXERCISE_1, "0", "1")])
+def test_bands_outlive_figures_and_exercises(chapter_file: Path, breaking: Callable[[NotebookNode], None]) -> None:
+    code, band = code_digest(chapter_file), band_digest(chapter_file)
+    code_now, band_now = digests_after(chapter_file, breaking)
+    assert code_now != code
+    assert band_now == band
+
+
+def test_digest_follows_helpers_through_their_own_imports(tmp_path: Path) -> None:
+    (tmp_path / "first.py").write_text('"""Text."""\nfrom . import second\n', encoding="utf-8")
+    (tmp_path / "second.py").write_text("from helpers.third import thing\n", encoding="utf-8")
+    (tmp_path / "third.py").write_text("thing = 1\n", encoding="utf-8")
+    (tmp_path / "other.py").write_text("thing = 2\n", encoding="utf-8")
+    assert set(helpers_reached([ast.parse("from helpers import first")], tmp_path)) == {"first", "second", "third"}
+
+
+def test_a_setup_cell_gives_back_its_values() -> None:
+    assert setup_values(setup_source("https://github.com/owner/name", "next")) == (
+        "https://github.com/owner/name",
+        "next",
+    )
+    assert setup_values(setup_source("", "main") + "\n") is None

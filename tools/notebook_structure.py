@@ -1,0 +1,259 @@
+"""What every chapter that trains must have, as small checks: a notebook in, complaints out."""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+
+from nbformat import NotebookNode
+
+from tools.notebook_files import ROOT, book_metadata, code_cells, setup_values, text_of
+
+MAX_BYTES = 1_000_000
+CELL_COUNTS = range(20, 36)
+SETUP_LINES = 12
+TAGS = {"hide-input", "remove-cell", "raises-exception", "nbval-ignore-output"}
+NOTEBOOK_METADATA = {"kernelspec", "language_info", "book"}
+CELL_METADATA = {"tags", "mystnb", "book"}
+WITHIN = "within the reference band"
+
+
+def verdict_lines(notebook: NotebookNode) -> list[str]:
+    """The lines in which a chapter says whether a result lies in its reference band."""
+    lines = [line for cell in code_cells(notebook) for line in printed(cell).splitlines()]
+    return [line for line in lines if re.match(r"[^:]+: .*\breference band\b", line)]
+
+
+def printed(cell: NotebookNode) -> str:
+    """What the cell wrote to its standard output."""
+    return "".join(out.text for out in cell.outputs if out.output_type == "stream" and out.name == "stdout")
+
+
+def outputs_as_text(cell: NotebookNode) -> str:
+    """Everything readable in the cell's outputs: printed, shown as text or HTML, raised."""
+    parts = []
+    for out in cell.outputs:
+        shown = out.get("data", {})
+        parts += [out.get("text", ""), shown.get("text/plain", ""), shown.get("text/html", "")]
+        parts += [out.get("evalue", ""), *out.get("traceback", [])]
+    return "\n".join(parts)
+
+
+def exercises(notebook: NotebookNode) -> list[tuple[str, NotebookNode, NotebookNode | None]]:
+    """Name, cell and following cell of each exercise."""
+    followed = zip(notebook.cells, [*notebook.cells[1:], None], strict=True)
+    return [
+        (book_metadata(cell)["exercise"], cell, after) for cell, after in followed if "exercise" in book_metadata(cell)
+    ]
+
+
+def solution_code(cell: NotebookNode | None) -> str | None:
+    """The Python in the fold of a solution's cell; None where the cell is not just such a fold."""
+    fold = r"(`{4,}|:{3,})\{dropdown\} Solution\n(?::[a-z-]+:.*\n)*\s*```python\n(?P<code>.*?)\n```\s*\1"
+    found = re.fullmatch(fold, cell.source.strip(), re.DOTALL) if cell and cell.cell_type == "markdown" else None
+    return found["code"] if found else None
+
+
+def solved(exercise: str, solution: str) -> str:
+    """The source of an exercise with the solution in place of what stands between `# your code` and `# check`."""
+    parts = re.fullmatch(r"(.*^# your code[^\n]*\n).*?(^# check.*)", exercise, re.DOTALL | re.MULTILINE)
+    if not parts:
+        raise ValueError("the exercise lacks the comment lines `# your code` and, after it, `# check`")
+    return f"{parts[1]}{solution}\n{parts[2]}"
+
+
+def _markdown(notebook: NotebookNode) -> str:
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def _tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def _numbered(notebook: NotebookNode) -> Iterator[tuple[str, NotebookNode]]:
+    for number, cell in enumerate(code_cells(notebook), start=1):
+        yield f"code cell {number}", cell
+
+
+def opening(notebook: NotebookNode) -> list[str]:
+    """The first cell: label, title, three promises, the measured times, the section of the article."""
+    first = notebook.cells[0].source if notebook.cells[0].cell_type == "markdown" else ""
+    complaints = []
+    if not re.match(r"\(ch-[a-z0-9-]+\)=\n# \S", first):
+        complaints.append("the first cell does not open with a label (ch-...)= and a title")
+    promises = re.search(r"You will be able to\b.*?\n+((?:[-*\d] ?.*\n?|  +.*\n?)+)", first)
+    if not promises or len(re.findall(r"^(?:[-*]|\d+\.) ", promises[1], re.MULTILINE)) != 3:
+        complaints.append('the first cell has no "You will be able to" with three list items')
+    if "measured-times" not in first:
+        complaints.append("the first cell does not refer to the measured times")
+    if "§" not in first:
+        complaints.append("the first cell does not name the section (§) of the article")
+    return complaints
+
+
+def setup(notebook: NotebookNode) -> list[str]:
+    """The second cell is the setup cell, and the only one."""
+    marked = [cell for cell in notebook.cells if book_metadata(cell).get("setup")]
+    if marked != notebook.cells[1:2]:
+        return ["the second cell, and no other, must be marked as the setup cell"]
+    if setup_values(marked[0].source) is None:
+        return ["the setup cell differs from the one in tools/notebook_files.py"]
+    if len([line for line in marked[0].source.splitlines() if line]) > SETUP_LINES:
+        return [f"the setup cell has over {SETUP_LINES} lines"]
+    return []
+
+
+def imports(notebook: NotebookNode) -> list[str]:
+    """One marked cell of imports, the third code cell at the latest; exercises build on it and the setup cell alone."""
+    marked = [index for index, cell in enumerate(code_cells(notebook)) if book_metadata(cell).get("imports")]
+    if len(marked) != 1 or marked[0] > 2:
+        return ["one of the first three code cells, and no other, must be marked as the imports cell"]
+    return []
+
+
+def config(notebook: NotebookNode) -> list[str]:
+    """The chapter's sizes are in one visible cell that assigns `config`."""
+    found = 0
+    for cell in code_cells(notebook):
+        assigned = [node for node in ast.parse(cell.source).body if isinstance(node, ast.Assign | ast.AnnAssign)]
+        targets = [target for node in assigned for target in getattr(node, "targets", [getattr(node, "target", None)])]
+        if any(isinstance(target, ast.Name) and target.id == "config" for target in targets):
+            found += 1
+            if {"hide-input", "remove-cell"} & set(_tags(cell)):
+                return ["the config cell is hidden"]
+    return [] if found == 1 else [f"{found} cells assign `config`, expected one"]
+
+
+def verdicts(notebook: NotebookNode) -> list[str]:
+    """At least one verdict line, all of them within their bands, none where nbval does not compare it."""
+    complaints = [f"stored verdict: {line}" for line in verdict_lines(notebook) if not line.endswith(f": {WITHIN}")]
+    if not verdict_lines(notebook):
+        complaints.append("no verdict line in the outputs")
+    for name, cell in _numbered(notebook):
+        if "nbval-ignore-output" in _tags(cell) and "reference band" in printed(cell):
+            complaints.append(f"{name}: a verdict line that nbval-ignore-output hides from comparison")
+    return complaints
+
+
+def exercise_cells(notebook: NotebookNode) -> list[str]:
+    """Two or three exercises, each open as given, each followed by its folded solution."""
+    found = exercises(notebook)
+    complaints = [] if len(found) in (2, 3) else [f"{len(found)} exercises, expected 2 or 3"]
+    if len({name for name, _, _ in found}) != len(found):
+        complaints.append("two exercises have the same name")
+    for name, cell, after in found:
+        if "not yet" not in printed(cell):
+            complaints.append(f"exercise {name}: as given it does not print `not yet`")
+        solution = solution_code(after)
+        if solution is None:
+            complaints.append(f"exercise {name}: the next cell is not a fold `Solution` around one block of Python")
+            continue
+        try:
+            ast.parse(solved(cell.source, solution))
+        except (ValueError, SyntaxError) as error:
+            complaints.append(f"exercise {name}: {error}")
+    return complaints
+
+
+def closing(notebook: NotebookNode) -> list[str]:
+    """A summary, and further reading with citations."""
+    text = _markdown(notebook)
+    complaints = [] if re.search(r"^## Summary$", text, re.MULTILINE) else ['no heading "## Summary"']
+    reading = re.search(r"^## Further reading$(.*)", text, re.MULTILINE | re.DOTALL)
+    if not reading or "{cite" not in reading[1]:
+        complaints.append('no heading "## Further reading" with a {cite} under it')
+    return complaints
+
+
+def length(notebook: NotebookNode) -> list[str]:
+    """A chapter can be read in one sitting: 20 to 35 cells, under 1 MB."""
+    complaints, count, size = [], len(notebook.cells), len(text_of(notebook).encode())
+    if count not in CELL_COUNTS:
+        complaints.append(f"{count} cells, expected {CELL_COUNTS.start} to {CELL_COUNTS.stop - 1}")
+    if size >= MAX_BYTES:
+        complaints.append(f"{size / 1e6:.1f} MB, expected less than {MAX_BYTES / 1e6:.0f}")
+    return complaints
+
+
+def tags(notebook: NotebookNode) -> list[str]:
+    """Only the allowed tags, and nbval-ignore-output only where there are floats or timings to ignore."""
+    complaints = []
+    for cell in notebook.cells:
+        complaints += [f"tag {tag}" for tag in _tags(cell) if tag not in TAGS]
+    for name, cell in _numbered(notebook):
+        if "nbval-ignore-output" in _tags(cell) and not re.search(
+            r"\d\.\d|\d ?m?s\b|\de[-+]?\d", outputs_as_text(cell)
+        ):
+            complaints.append(f"{name}: nbval-ignore-output, but no float or timing in its output")
+    return complaints
+
+
+def figures(notebook: NotebookNode) -> list[str]:
+    """Every picture is the only one of its cell and has a name of its own, a caption and an alternative text."""
+    complaints, names = [], []
+    for where, cell in _numbered(notebook):
+        pictures = [out for out in cell.outputs if any(kind.startswith("image/") for kind in out.get("data", {}))]
+        about = cell.metadata.get("mystnb", {})
+        figure = about.get("figure", {})
+        if not pictures:
+            complaints += [f"{where}: describes a figure, but shows none"] if figure else []
+            continue
+        if len(pictures) > 1:
+            complaints.append(f"{where}: more than one picture")
+        if not re.fullmatch(r"fig-[a-z0-9-]+", figure.get("name", "")):
+            complaints.append(f"{where}: a picture without a figure name fig-...")
+        if not figure.get("caption", "").strip():
+            complaints.append(f"{where}: a picture without a caption")
+        if not about.get("image", {}).get("alt", "").strip():
+            complaints.append(f"{where}: a picture without an alternative text")
+        names.append(figure.get("name"))
+    return complaints + [f"two figures are called {name}" for name in sorted({n for n in names if names.count(n) > 1})]
+
+
+def executed(notebook: NotebookNode) -> list[str]:
+    """Run from top to bottom in one go, failing only where it says so."""
+    complaints = []
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    if counts != list(range(1, len(counts) + 1)):
+        complaints.append("execution counts are not 1, 2, 3, ...: run it with `make execute`")
+    for name, cell in _numbered(notebook):
+        failed = any(out.output_type == "error" for out in cell.outputs)
+        if failed and "raises-exception" not in _tags(cell):
+            complaints.append(f"{name}: a stored error without the tag raises-exception")
+        if "raises-exception" in _tags(cell) and not failed:
+            complaints.append(f"{name}: the tag raises-exception, but nothing was raised")
+        if any(out.output_type == "stream" and out.name == "stderr" for out in cell.outputs):
+            complaints.append(f"{name}: writes to the error stream; silence the warning where it comes from")
+    return complaints
+
+
+def traces(notebook: NotebookNode) -> list[str]:
+    """Nothing of the machine that ran it, but for the measured time and memory."""
+    complaints = [f"notebook metadata {key}" for key in notebook.metadata if key not in NOTEBOOK_METADATA]
+    for key, kind in (("digest", str), ("seconds", float), ("peak_memory_mb", int)):
+        if not isinstance(notebook.metadata.get("book", {}).get(key), kind):
+            complaints.append(f"notebook metadata book.{key} is missing: run it with `make execute`")
+    for cell in notebook.cells:
+        complaints += [f"cell metadata {key}" for key in cell.metadata if key not in CELL_METADATA]
+    home = re.compile(rf"{re.escape(str(ROOT))}|(?<![\w.])/(?:home|root|Users|tmp|private)/")
+    complaints += [
+        f"{name}: a path of this machine in its output"
+        for name, cell in _numbered(notebook)
+        if home.search(outputs_as_text(cell))
+    ]
+    return complaints
+
+
+CHECKS: tuple[Callable[[NotebookNode], list[str]], ...] = (
+    opening,
+    setup,
+    imports,
+    config,
+    verdicts,
+    exercise_cells,
+    closing,
+    length,
+    tags,
+    figures,
+    executed,
+    traces,
+)
