@@ -7,8 +7,6 @@ Without one the build says so in one line; a link to a placeholder is never show
 import os
 import re
 
-from sphinx.util import logging
-
 GITHUB = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
 BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
 
@@ -20,9 +18,8 @@ def choose_buttons(app, config):
     known = bool(GITHUB.fullmatch(address))
     if not known:
         why = f"{address} is not a GitHub address" if address else "the book has no repository address yet"
-        logging.getLogger(__name__).info(
-            f"No Colab, edit or repository buttons: {why} (make set-repository URL=https://github.com/...)."
-        )
+        # Printed, not logged: `make book` builds quietly, and a warning would fail the strict build.
+        print(f"No Colab, edit or repository buttons: {why} (make set-repository URL=https://github.com/...).")
         options["launch_buttons"] = {}
     options["repository_url"] = address if known else ""
     options.update(dict.fromkeys(BUTTONS, known))

@@ -1,0 +1,296 @@
+"""The site as it is built: complete, whole, light, the same for everyone, and needing no other host."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import site_browser
+import site_checks
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(ROOT)]
+
+
+def read_toc(path=ROOT / "_toc.yml"):
+    toc = yaml.safe_load(path.read_text(encoding="utf-8"))
+    files = [toc["root"]]
+    for part in toc["parts"]:
+        files += [chapter["file"] for chapter in part["chapters"]]
+    return files
+
+
+DOCUMENTS = read_toc()
+CHAPTERS = [name for name in DOCUMENTS if name.startswith("notebooks/")]
+
+
+def build(target, repository):
+    """Build the site as `make test` does and return (folder of the site, what the build printed)."""
+    command = [*BUILD, "--path-output", str(target), "--quiet", "-n", "-W", "--keep-going"]
+    environment = {**os.environ, "BOOK_REPOSITORY": repository}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    printed = re.sub(r"\x1b\[[\d;]*m", "", done.stdout + done.stderr)
+    assert done.returncode == 0, printed
+    return target / "_build" / "html", printed
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("site"), repository="")
+
+
+@pytest.fixture(scope="session")
+def site(built):
+    return built[0]
+
+
+@pytest.fixture(scope="session")
+def site_with_address(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("addressed"), repository="https://github.com/someone/some.book.git/")[0]
+
+
+@pytest.fixture
+def small_site(tmp_path):
+    """A function that writes files into an empty site and returns its folder."""
+
+    def write(**files):
+        for name, text in files.items():
+            stem, _, suffix = name.rpartition("_")
+            (tmp_path / f"{stem}.{suffix}").write_text(text, encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+# The built site.
+
+
+def test_no_page_asks_another_host(site):
+    assert site_checks.find_foreign_requests(site) == []
+
+
+def test_every_page_is_in_the_table_of_contents(site):
+    assert site_checks.find_toc_mismatches(site, DOCUMENTS) == []
+
+
+def test_every_source_is_in_the_table_of_contents():
+    sources = [*ROOT.glob("book/*.md"), *ROOT.glob("notebooks/*.ipynb")]
+    missing = {path.relative_to(ROOT).with_suffix("").as_posix() for path in sources} - set(DOCUMENTS)
+    assert missing == set()
+
+
+def test_no_link_is_broken(site):
+    assert site_checks.find_broken_links(site) == []
+
+
+def test_every_image_says_what_it_shows(site):
+    assert site_checks.find_silent_images(site) == []
+
+
+def test_mathjax_is_part_of_the_site(site):
+    assert site_checks.find_mathjax_gaps(site) == []
+
+
+def test_the_search_index_knows_every_page(site):
+    assert site_checks.find_search_gaps(site, DOCUMENTS) == []
+
+
+def test_no_page_is_heavy(site):
+    assert site_checks.find_heavy_pages(site) == []
+
+
+def test_without_an_address_there_are_no_buttons_and_one_line_says_why(built):
+    site, printed = built
+    assert site_checks.find_colab_links(site) == {}
+    assert "github.com" not in (site / "notebooks" / Path(CHAPTERS[0]).name).with_suffix(".html").read_text()
+    assert len(re.findall("No Colab, edit or repository buttons: .*make set-repository", printed)) == 1
+
+
+def test_with_an_address_every_chapter_has_its_colab_button(site_with_address):
+    branch = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["branch"]
+    expected = {name: [f"{site_checks.COLAB}github/someone/some.book/blob/{branch}/{name}.ipynb"] for name in CHAPTERS}
+    assert site_checks.find_colab_links(site_with_address) == expected
+
+
+def test_an_address_adds_no_request(site_with_address):
+    assert site_checks.find_foreign_requests(site_with_address) == []
+    assert site_checks.find_broken_links(site_with_address) == []
+
+
+def test_measured_times_come_from_the_notebooks(site):
+    page = (site / "book" / "how_to_run.html").read_text(encoding="utf-8")
+    for name in CHAPTERS:
+        measured = json.loads((ROOT / f"{name}.ipynb").read_text(encoding="utf-8"))["metadata"]["book"]
+        row = re.search(rf"<tr[^>]*>(?:(?!</tr>).)*{name}\.html(?:(?!</tr>).)*</tr>", page, re.DOTALL)
+        assert row, name
+        assert f"<p>{measured['seconds']:.0f}</p>" in row[0]
+        assert f"<p>{measured['peak_memory_mb']:,.0f}</p>" in row[0]
+
+
+def test_the_prose_can_be_translated():
+    texts = {path.name: [path.read_text(encoding="utf-8")] for path in ROOT.glob("book/*.md")}
+    for path in ROOT.glob("notebooks/*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        texts[path.name] = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    found = [(name, site_checks.find_untranslatable(text)) for name, parts in texts.items() for text in parts]
+    assert [(name, complaints) for name, complaints in found if complaints] == []
+
+
+# The checks themselves: each must see what is broken.
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        '<script src="https://cdn.example.org/x.js"></script>',
+        '<script src="//example.org/x.js"></script>',
+        '<link rel="stylesheet" href="https://example.org/x.css">',
+        '<link rel="preload" href="https://example.org/x.woff2">',
+        '<img src="http://example.org/x.png" alt="x">',
+        '<img src="x.png" srcset="x.png 1x, https://example.org/x.png 2x" alt="x">',
+        '<iframe src="https://example.org"></iframe>',
+        "<style>@import 'https://example.org/x.css';</style>",
+        '<p style="background: url(https://example.org/x.png)">x</p>',
+        '<script>load("https://unpkg.com/thebe")</script>',
+    ],
+)
+def test_a_foreign_request_in_a_page_is_seen(small_site, page):
+    assert len(site_checks.find_foreign_requests(small_site(page_html=page))) == 1
+
+
+def test_a_foreign_request_in_a_style_or_script_is_seen(small_site):
+    site = small_site(
+        a_css="@font-face { src: url('https://fonts.gstatic.com/x.woff2') }",
+        b_css="@import url(//example.org/x.css);",
+        c_js='const there = "https://cdn.jsdelivr.net/npm/x";',
+    )
+    assert len(site_checks.find_foreign_requests(site)) == 3
+
+
+def test_a_link_to_another_host_is_no_request(small_site):
+    page = '<link rel="canonical" href="https://example.org/"><a href="https://example.org/">there</a>'
+    assert site_checks.find_foreign_requests(small_site(page_html=page)) == []
+
+
+def test_a_missing_or_an_extra_page_is_seen(small_site):
+    site = small_site(extra_html="", index_html="", search_html="")
+    assert site_checks.find_toc_mismatches(site, ["extra"]) == []
+    assert len(site_checks.find_toc_mismatches(site, ["missing"])) == 2
+
+
+@pytest.mark.parametrize("link", ["gone.html", "#gone", "other.html#gone", "gone.css"])
+def test_a_broken_link_is_seen(small_site, link):
+    page = f'<a href="{link}" id="here">x</a><a href="other.html#there">x</a>'
+    site = small_site(page_html=page, other_html='<p id="there">')
+    assert len(site_checks.find_broken_links(site)) == 1
+
+
+@pytest.mark.parametrize("image", ['<img src="x.png">', '<img src="x.png" alt="">', '<img src="x.png" alt="x.png">'])
+def test_an_image_without_a_text_is_seen(small_site, image):
+    assert len(site_checks.find_silent_images(small_site(page_html=image))) == 1
+
+
+def test_missing_mathjax_is_seen(small_site):
+    script = '<script src="https://cdn.example.org/mathjax/tex-chtml.js"></script>'
+    complaints = site_checks.find_mathjax_gaps(small_site(page_html=f'{script}<span class="math">x</span>'))
+    assert len(complaints) == 4  # the page, and three parts
+
+
+def test_a_page_missing_from_the_search_index_is_seen(small_site):
+    assert len(site_checks.find_search_gaps(small_site(), ["a"])) == 1
+    site = small_site(searchindex_js='Search.setIndex({"docnames": ["a"]})')
+    assert len(site_checks.find_search_gaps(site, ["a", "b"])) == 1
+
+
+def test_a_heavy_page_is_seen(small_site):
+    site = small_site(page_html="<script src='big.js'></script>" + "x" * 500, big_js="x" * 2000)
+    assert len(site_checks.find_heavy_pages(site, page_limit=400, shared_limit=1000)) == 2
+    assert site_checks.find_heavy_pages(site, page_limit=1000, shared_limit=3000) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A claim.[^1]",
+        "It took {glue:text}`seconds` to run.",
+        "```{table} Caption\n| a |\n```",
+        "| a | b |",
+        "<div>Some text</div>",
+    ],
+)
+def test_prose_that_cannot_be_translated_is_seen(text):
+    assert site_checks.find_untranslatable(text)
+
+
+def test_code_is_not_taken_for_prose():
+    text = "Use `x[^1]`:\n\n```html\n<p>text</p>\n```\n\n:::{list-table}\n* - a\n:::"
+    assert site_checks.find_untranslatable(text) == []
+
+
+# In a browser that can reach no other host.
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    path = site_browser.find_chromium()
+    if path is None:
+        pytest.skip(f"no browser: looked for {', '.join(site_browser.NAMES)}")
+    browser = site_browser.Browser(path, tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    with site_browser.serve(site) as address:
+        yield address
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (375, "dark")])
+def test_a_page_works_in_a_browser(browser, address, name, width, theme):
+    complaints, shown = browser.visit(f"{address}{name}.html", width, theme)
+    assert complaints == []
+    assert shown["theme"] == theme
+    assert bool(shown["formulas"]) == bool(shown["fonts"])
+
+
+FOUND = "document.querySelectorAll('#search-results li').length"
+
+
+def test_search_finds_pages(browser, address):
+    complaints, shown = browser.visit(f"{address}search.html?q=encoder", ready=FOUND)
+    assert complaints == []
+    assert shown["results"] >= 2
+
+
+def keep_requests(complaints):
+    """Leave out what a browser says of any page opened from the disk: its files may not fetch each other."""
+    return [complaint for complaint in complaints if complaint.startswith("requests ")]
+
+
+def test_search_works_from_the_disk(browser, site):
+    complaints, shown = browser.visit(f"{site.as_uri()}/search.html?q=encoder", ready=FOUND)
+    assert keep_requests(complaints) == []
+    assert shown["results"] >= 2
+
+
+def test_a_page_with_formulas_works_from_the_disk(browser, site):
+    complaints, shown = browser.visit(f"{site.as_uri()}/book/notation.html")
+    assert keep_requests(complaints) == []
+    assert shown["formulas"] > 10
+    assert shown["fonts"] > 0
+
+
+def test_the_browser_sees_what_is_wrong(browser, small_site):
+    page = """<title>x</title><p class="math">x</p><div style="width: 2000px">wide</div>
+    <script>console.error("one"); fetch("https://example.org/").catch(() => null); throw new Error("two")</script>"""
+    with site_browser.serve(small_site(page_html=page, favicon_ico="")) as address:
+        complaints, _ = browser.visit(f"{address}page.html")
+    expected = ["scrolls sideways", "formulas are not set", "requests https://example.org/", "console error", "throws"]
+    seen = [part for part in expected if any(complaint.startswith(part) for complaint in complaints)]
+    assert seen == expected, complaints
