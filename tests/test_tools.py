@@ -1,0 +1,347 @@
+"""The tools behind the Makefile: what they refuse and how they say it, and what they leave in files."""
+
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import zlib
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+from nbclient.exceptions import CellExecutionError
+from nbformat.v4 import new_code_cell, new_notebook
+
+from tools import execute, set_repository
+from tools.environment import quick_environment
+from tools.notebook_files import ROOT, chapters, read, setup_source, setup_values, text_of, write
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+# Bootstrap: with stand-ins for Python, on a PATH that holds nothing else.
+
+STAND_IN = """#!/bin/sh
+case "$*" in
+*version_info*) echo {version} ;;
+*"import venv, ensurepip"*) exit {venv_missing} ;;
+"-m venv --clear"*) rm -rf "$4" && mkdir -p "$4/bin" && cp "$0" "$4/bin/python" && echo "made $4" >> {log} ;;
+*"pip install"*) echo "installed" >> {log}; exit $(cat {pip_status}) ;;
+esac
+"""
+
+
+class Machine:
+    """A machine with the book's Makefile, pins, and just the Pythons that a test gives it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.book, self.path = folder / "book", folder / "path"
+        self.log, self.pip_status = folder / "log", folder / "pip_status"
+        self.path.mkdir()
+        self.log.touch()
+        self.pip_status.write_text("0", encoding="utf-8")
+        for command in ("make", "sh", "rm", "mkdir", "cp", "cat", "touch"):
+            (self.path / command).symlink_to(shutil.which(command))
+        (self.book / "tools").mkdir(parents=True)
+        for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml", "tools/bootstrap.sh"):
+            shutil.copy(ROOT / name, self.book / name)
+
+    def add_python(self, name: str, version: str, venv_missing: int = 0) -> Path:
+        python = self.path / name
+        filled = {"version": version, "venv_missing": venv_missing, "log": self.log, "pip_status": self.pip_status}
+        python.write_text(STAND_IN.format(**filled), encoding="utf-8")
+        python.chmod(0o755)
+        return python
+
+    def make(self, *arguments: str) -> subprocess.CompletedProcess:
+        return self._run("make", ".venv/.installed", *arguments)
+
+    def bootstrap(self, **environment: str) -> subprocess.CompletedProcess:
+        return self._run("sh", "tools/bootstrap.sh", ".venv", "requirements.txt", **environment)
+
+    def _run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
+        environment = {"PATH": str(self.path), **environment}
+        return subprocess.run(command, cwd=self.book, env=environment, capture_output=True, encoding="utf-8")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("pythons", "environment", "reason"),
+    [
+        ([], {}, "none was found on PATH"),
+        ([("python3", "3.9")], {}, "python3 is Python 3.9"),
+        ([("python3", "3.14")], {}, "python3 is Python 3.14"),
+        ([("python3", "3.9"), ("python3.13", "3.13", 1)], {}, "python3 is Python 3.9"),
+        (
+            [("python3", "3.12", 1)],
+            {},
+            "python3 (3.12) has no venv module (on Debian and Ubuntu: apt install python3.12-venv)",
+        ),
+        ([("python3", "3.12"), ("mine", "3.8")], {"PYTHON": "mine"}, "mine is Python 3.8"),
+        ([("python3", "3.12")], {"PYTHON": "mine"}, "mine does not run"),
+    ],
+)
+def test_without_a_suitable_python_there_is_one_plain_sentence(
+    machine: Machine, pythons: list, environment: dict[str, str], reason: str
+) -> None:
+    for python in pythons:
+        machine.add_python(*python)
+    ended = machine.bootstrap(**environment)
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr == (
+        f"The book needs Python 3.11, 3.12 or 3.13 with its venv module, but {reason}; "
+        "name another with PYTHON=/path/to/python3.\n"
+    )
+    assert not (machine.book / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("pythons", "chosen"),
+    [
+        ([("python3", "3.11"), ("python3.13", "3.13")], "python3"),
+        ([("python3", "3.9"), ("python3.12", "3.12"), ("python3.11", "3.11")], "python3.12"),
+        ([("python3", "3.12", 1), ("python3.11", "3.11")], "python3.11"),
+    ],
+)
+def test_the_first_suitable_python_is_used(machine: Machine, pythons: list, chosen: str) -> None:
+    for python in pythons:
+        machine.add_python(*python)
+    (machine.path / chosen).write_text((machine.path / chosen).read_text().replace("made $4", f"made by {chosen}"))
+    assert machine.make().returncode == 0
+    assert machine.log.read_text() == f"made by {chosen}\ninstalled\n"
+
+
+def test_a_python_named_to_make_is_used(machine: Machine) -> None:
+    machine.add_python("python3", "3.9")
+    ended = machine.make(f"PYTHON={machine.add_python('other', '3.13')}")
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_second_run_installs_nothing(machine: Machine) -> None:
+    machine.add_python("python3", "3.12")
+    machine.make()
+    first = machine.log.read_text()
+    assert machine.make().returncode == 0
+    assert machine.log.read_text() == first == "made .venv\ninstalled\n"
+
+
+@pytest.mark.parametrize("pins", ["requirements.txt", "constraints.txt", "pyproject.toml"])
+def test_changed_pins_are_installed_into_what_is_there(machine: Machine, pins: str) -> None:
+    machine.add_python("python3", "3.12")
+    machine.make()
+    later = (machine.book / ".venv/.installed").stat().st_mtime + 1
+    os.utime(machine.book / pins, (later, later))
+    machine.make()
+    assert machine.log.read_text() == "made .venv\ninstalled\ninstalled\n"
+
+
+def test_an_installation_that_failed_is_made_anew(machine: Machine) -> None:
+    machine.add_python("python3", "3.12")
+    machine.pip_status.write_text("1")
+    ended = machine.bootstrap()
+    assert ended.returncode == 1
+    assert "could not be installed into .venv" in ended.stderr
+    assert not (machine.book / ".venv/.installed").exists()
+    machine.pip_status.write_text("0")
+    assert machine.make().returncode == 0
+    assert machine.log.read_text() == "made .venv\ninstalled\nmade .venv\ninstalled\n"
+
+
+# The Makefile
+
+
+def test_help_lists_every_target() -> None:
+    targets = set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split())
+    shown = subprocess.run(["make", "help"], cwd=ROOT, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
+    assert {line.split()[1] for line in shown.splitlines()} == targets
+
+
+def test_every_module_that_a_target_runs_is_there() -> None:
+    modules = re.findall(r"python -m (\S+)", MAKEFILE)
+    assert modules
+    assert [module for module in modules if not (ROOT / f"{module.replace('.', '/')}.py").is_file()] == []
+
+
+# Setting the repository's address
+
+
+@pytest.mark.parametrize("url", [f"https://github.com/an-owner/a.book_1{end}" for end in ("", "/", ".git", ".git/")])
+def test_an_address_is_normalised(url: str) -> None:
+    assert set_repository.normalised(url) == "https://github.com/an-owner/a.book_1"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "http://github.com/owner/name",
+        "git@github.com:owner/name.git",
+        "https://github.com/owner",
+        "https://github.com/owner/name/tree/main",
+        "https://github.com/owner/..",
+        "https://gitlab.com/owner/name",
+        "https://github.com/owner/name?tab=readme",
+        'https://github.com/owner/na"me',
+        "https://github.com/owner/name\n",
+    ],
+)
+def test_another_address_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"expected https://github\.com/OWNER/NAME"):
+        set_repository.normalised(url)
+
+
+@pytest.mark.parametrize("branch", ["", "-f", "two words", 'ma"in', "main\n"])
+def test_a_branch_that_cannot_be_one_is_refused(branch: str) -> None:
+    with pytest.raises(ValueError, match="BRANCH is"):
+        set_repository.checked_branch(branch)
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    """A book of two chapters that have no address yet."""
+    for name in ("one", "two"):
+        setup = new_code_cell(setup_source("", "main"), metadata={"book": {"setup": True}})
+        write(new_notebook(cells=[setup, new_code_cell("print('né')")]), tmp_path / f"{name}.ipynb")
+    (tmp_path / "_config.yml").write_text('# Why.\nrepository:\n  url: ""\n  branch: main\n\nhtml: {}  # kept\n')
+    return tmp_path
+
+
+def test_an_address_is_written_everywhere_and_nothing_else_changes(book: Path) -> None:
+    before = {path: path.read_text(encoding="utf-8") for path in book.iterdir()}
+    address = ("https://github.com/owner/name", "next")
+    changed = set_repository.set_repository(*address, notebooks=book, config=book / "_config.yml")
+    assert set(changed) == set(before)
+    for name in ("one", "two"):
+        path = book / f"{name}.ipynb"
+        assert setup_values(read(path).cells[0].source) == address
+        new, old = (text.splitlines() for text in (path.read_text(encoding="utf-8"), before[path]))
+        assert sum(a != b for a, b in zip(new, old, strict=True)) == 1
+    config = (book / "_config.yml").read_text()
+    assert config == '# Why.\nrepository:\n  url: "https://github.com/owner/name"\n  branch: next\n\nhtml: {}  # kept\n'
+    assert set_repository.set_repository(*address, notebooks=book, config=book / "_config.yml") == []
+
+
+def test_one_wrong_chapter_and_nothing_is_written(book: Path) -> None:
+    write(new_notebook(cells=[new_code_cell("import helpers")]), book / "two.ipynb")
+    before = {path: path.read_bytes() for path in book.iterdir()}
+    with pytest.raises(ValueError, match=r"two\.ipynb does not have the setup cell"):
+        set_repository.set_repository(
+            "https://github.com/owner/name", "main", notebooks=book, config=book / "_config.yml"
+        )
+    assert {path: path.read_bytes() for path in book.iterdir()} == before
+
+
+def test_the_site_configuration_of_this_book_can_be_set() -> None:
+    text = (ROOT / "_config.yml").read_text(encoding="utf-8")
+    changed = set_repository.config_with(text, "https://github.com/owner/name", "next")
+    assert set_repository.config_values(changed) == ("https://github.com/owner/name", "next")
+    assert set_repository.config_with(changed, *set_repository.config_values(text)) == text
+
+
+def test_a_configuration_without_repository_is_refused() -> None:
+    with pytest.raises(ValueError, match="no block `repository:`"):
+        set_repository.config_values("title: A book\n")
+
+
+# Executing chapters
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> list:
+    """Two runs of a small chapter with a figure and a shown failure, each cleaned.
+
+    The machine offers another kernel called python3, which does not even start.
+    """
+    figure = {"mystnb": {"figure": {"name": "fig-x"}}, "book": {"alt_from": "f'{n} lines'"}, "collapsed": True}
+    cells = [
+        new_code_cell("import os, sys\nn = 3\nprint(sys.executable, os.environ['BOOK_SEED'], os.getcwd())"),
+        new_code_cell("import matplotlib.pyplot as plt\nplt.figure(figsize=(1, 1)).add_subplot();", metadata=figure),
+        new_code_cell("1 / 0", metadata={"tags": ["raises-exception"]}),
+        new_code_cell("print('a', end='')\nprint('b')\nn"),
+    ]
+    path = tmp_path_factory.mktemp("chapter") / "small.ipynb"
+    write(new_notebook(cells=cells, metadata={"widgets": {}}), path)
+    other = tmp_path_factory.mktemp("jupyter") / "kernels" / "python3" / "kernel.json"
+    other.parent.mkdir(parents=True)
+    other.write_text('{"argv": ["false"], "display_name": "Another Python", "language": "python"}', encoding="utf-8")
+    with pytest.MonkeyPatch.context() as shell:
+        shell.setenv("JUPYTER_PATH", str(other.parent.parent.parent))
+        runs = [execute.run_notebook(path, quick_environment(BOOK_SEED="7")) for _ in range(2)]
+    return [execute.clean(run, "digest") for run in runs]
+
+
+def test_a_run_is_stored_the_same_each_time(executed: list) -> None:
+    first, second = (deepcopy(notebook) for notebook in executed)
+    for notebook in (first, second):
+        del notebook.metadata.book["seconds"], notebook.metadata.book["peak_memory_mb"]
+    assert text_of(first) == text_of(second)
+
+
+def test_a_run_uses_this_interpreter_seed_and_the_chapters_folder(executed: list) -> None:
+    python, seed, folder = executed[0].cells[0].outputs[0].text.split()
+    assert (python, seed, Path(folder).name[:7]) == (sys.executable, "7", "chapter")
+
+
+def test_a_run_is_stored_without_traces(executed: list) -> None:
+    notebook = executed[0]
+    assert set(notebook.metadata) == {"kernelspec", "language_info", "book"}
+    assert [cell.execution_count for cell in notebook.cells] == [1, 2, 3, 4]
+    assert set(notebook.cells[1].metadata) == {"mystnb", "book"}
+    assert notebook.cells[1].metadata.mystnb["image"]["alt"] == "3 lines"
+    assert notebook.cells[2].outputs[0].ename == "ZeroDivisionError"
+    assert [output.get("text") for output in notebook.cells[3].outputs] == ["ab\n", None]
+
+
+def test_a_run_measures_time_and_memory(tmp_path: Path) -> None:
+    path = tmp_path / "hungry.ipynb"
+    write(
+        new_notebook(cells=[new_code_cell("import time\nx = b'x' * 300_000_000\ntime.sleep(0.5)")]),
+        path,
+    )
+    run = execute.run_notebook(path, quick_environment())
+    assert run.seconds > 0.5
+    assert 300 < run.peak_memory_mb < 2000
+
+
+def test_a_chapter_that_fails_is_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    path = tmp_path / "failing.ipynb"
+    write(new_notebook(cells=[new_code_cell("print(1)"), new_code_cell("raise KeyError('why')")]), path)
+    before = path.read_bytes()
+    monkeypatch.setattr(execute, "chapters", lambda names: [path])
+    monkeypatch.setattr(execute, "ROOT", tmp_path)
+    assert execute.main([]) == 1
+    assert "failing.ipynb failed and is left as it was." in capsys.readouterr().err
+    assert path.read_bytes() == before
+    with pytest.raises(CellExecutionError, match="why"):
+        execute.run_notebook(path, quick_environment())
+
+
+def test_an_unknown_chapter_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="no chapter is called nothing; there are"):
+        chapters(["nothing"])
+
+
+def test_a_picture_loses_its_text_and_keeps_the_rest() -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    signature, image, end = b"\x89PNG\r\n\x1a\n", chunk(b"IDAT", b"pixels"), chunk(b"IEND", b"")
+    picture = signature + chunk(b"tEXt", b"Software\0matplotlib 3.10") + image + end
+    assert execute.without_text_chunks(picture) == signature + image + end
+
+
+def test_settings_of_the_shell_do_not_reach_a_chapter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("BOOK_PROFILE", "full")
+    monkeypatch.setenv("BOOK_REPOSITORY", "https://github.com/owner/name")
+    environment = quick_environment(BOOK_SEED="3")
+    assert (environment["BOOK_PROFILE"], environment["BOOK_SEED"]) == ("quick", "3")
+    assert not {"MPLBACKEND", "BOOK_REPOSITORY"} & environment.keys()
