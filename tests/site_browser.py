@@ -1,5 +1,9 @@
-"""Drive Chromium over its own debugging protocol, to see what a page of the site really requests and shows."""
+"""Drive Chromium over its own debugging protocol, to see what a page of the site really requests and shows.
 
+`python tests/site_browser.py _build/html FOLDER` takes a picture of every page: light and dark, wide and narrow.
+"""
+
+import base64
 import contextlib
 import functools
 import http.server
@@ -7,9 +11,12 @@ import json
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 import urllib.request
+from pathlib import Path
 
 import websocket
 
@@ -124,6 +131,14 @@ class Browser:
         home = address.split("/")[0] + "//" + address.split("/")[2]
         return complaints + self._read_events(home), shown
 
+    def take_picture(self, path, width=1280, height=None):
+        """Write a PNG of the page that is open, in full unless a height is given."""
+        height = height or self.evaluate("document.documentElement.scrollHeight")
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self._call("Emulation.setDeviceMetricsOverride", **metrics)
+        self.evaluate("new Promise(done => setTimeout(done, 500))")  # the sidebar slides
+        Path(path).write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
+
     def _read_events(self, home):
         complaints = []
         for event in self._events:
@@ -141,3 +156,22 @@ class Browser:
                 case "Log.entryAdded" if parameters["entry"]["level"] == "error":
                     complaints.append(f"error: {parameters['entry']['text']} {parameters['entry'].get('url', '')}")
         return complaints
+
+
+def take_pictures(site, folder):
+    """Write a picture of every page of a site into a folder, in each theme and at each width."""
+    site, folder = Path(site), Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, serve(site) as address:
+        browser = Browser(find_chromium(), profile)
+        for path in sorted([*site.glob("book/*.html"), *site.glob("notebooks/*.html")]):
+            for width in (1280, 375):
+                for theme in ("light", "dark"):
+                    complaints, _ = browser.visit(f"{address}{path.relative_to(site).as_posix()}", width, theme)
+                    browser.take_picture(folder / f"{path.stem}-{width}-{theme}.png", width)
+                    print(path.stem, width, theme, *complaints)
+        browser.close()
+
+
+if __name__ == "__main__":
+    take_pictures(*sys.argv[1:])
