@@ -135,6 +135,7 @@ class Browser:
         """Write a PNG of the page that is open, in full unless a height is given."""
         height = height or self.evaluate("document.documentElement.scrollHeight")
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self._call("Emulation.setScrollbarsHidden", hidden=True)
         self._call("Emulation.setDeviceMetricsOverride", **metrics)
         self.evaluate("new Promise(done => setTimeout(done, 500))")  # the sidebar slides
         Path(path).write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
