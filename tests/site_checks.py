@@ -1,5 +1,6 @@
 """What a built site must keep to: each check reads a folder of HTML and returns its complaints, if any."""
 
+import ast
 import json
 import re
 from html.parser import HTMLParser
@@ -205,3 +206,27 @@ def find_untranslatable(text):
         "raw HTML with text": r"<(?:p|span|div|td|th|li|b|i|em|strong|a)\b[^>]*>\s*[^<\s]",
     }
     return [what for what, rule in rules.items() if re.search(rule, text)]
+
+
+def find_dead_paths(text, root):
+    """A link in a Markdown text to a file of the repository that does not exist."""
+    targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if not urlsplit(target).scheme]
+    return [f"{target} does not exist" for target in targets if not (Path(root) / urlsplit(target).path).exists()]
+
+
+def find_unknown_commands(text, makefile):
+    """A command `make x`, in code, of which the Makefile has no target."""
+    targets = set(re.findall(r"(?m)^([\w-]+):", makefile))
+    named = re.findall(r"(?m)(?:^(?:\w+=\S+ )*|`)make ([a-z][\w-]*)", text)
+    return [f"make {name} does not exist" for name in dict.fromkeys(named) if name not in targets]
+
+
+def find_unknown_names(text, helpers):
+    """A name such as `losses.x`, in code, that the module of the helpers does not define."""
+    complaints = []
+    modules = {path.stem: ast.parse(_read(path)) for path in Path(helpers).glob("*.py")}
+    for module, name in dict.fromkeys(re.findall(r"`([a-z]+)\.(\w+)`", text)):
+        defined = {node.name for node in getattr(modules.get(module), "body", []) if hasattr(node, "name")}
+        if module in modules and name not in defined:
+            complaints.append(f"{module}.{name} does not exist")
+    return complaints

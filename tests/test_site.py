@@ -140,6 +140,15 @@ def test_the_prose_can_be_translated():
     assert [(name, complaints) for name, complaints in found if complaints] == []
 
 
+def test_what_the_pages_tell_to_do_exists():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for path in [ROOT / "README.md", *ROOT.glob("book/*.md")]:
+        text = path.read_text(encoding="utf-8")
+        assert site_checks.find_unknown_commands(text, makefile) == [], path.name
+        assert site_checks.find_unknown_names(text, ROOT / "helpers") == [], path.name
+    assert site_checks.find_dead_paths((ROOT / "README.md").read_text(encoding="utf-8"), ROOT) == []
+
+
 # The checks themselves: each must see what is broken.
 
 
@@ -229,6 +238,17 @@ def test_prose_that_cannot_be_translated_is_seen(text):
 def test_code_is_not_taken_for_prose():
     text = "Use `x[^1]`:\n\n```html\n<p>text</p>\n```\n\n:::{list-table}\n* - a\n:::"
     assert site_checks.find_untranslatable(text) == []
+
+
+def test_a_dead_path_or_an_unknown_command_is_seen(tmp_path):
+    assert len(site_checks.find_dead_paths("[a](gone.md) and [b](https://example.org)", tmp_path)) == 1
+    text = "Run `make book`, then:\n\n```\nmake test\nX=1 make gone URL=x\n```\n\nYou make progress; `make lost`."
+    assert len(site_checks.find_unknown_commands(text, "book: x\n\ttouch\n\ntest:\n")) == 2
+
+
+def test_an_unknown_name_is_seen(tmp_path):
+    (tmp_path / "losses.py").write_text("def kept(): pass", encoding="utf-8")
+    assert len(site_checks.find_unknown_names("`losses.kept`, `losses.gone`, `tf.sigmoid`", tmp_path)) == 1
 
 
 # In a browser that can reach no other host.
