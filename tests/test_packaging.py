@@ -56,7 +56,7 @@ def test_what_is_installed_here_is_what_is_pinned() -> None:
     listing = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
     here = {canonicalize_name(name): version for name, version in (line.split("==") for line in listing.split())}
     unpinned = here.items() - (DIRECT | BROUGHT_ALONG).items()
-    assert {name for name, _ in unpinned} <= {"pip", "generative-book"}
+    assert {name for name, _ in unpinned} <= {"pip", "generative-book"}, "pin it; if it was unpinned: make clean"
     assert not DIRECT.keys() & BROUGHT_ALONG.keys()
 
 
