@@ -228,6 +228,7 @@ BROKEN = [
     (structure.executed, appending_output(CONFIG, ERROR)),
     (structure.executed, setting(["raises-exception"], "cells", CONFIG, "metadata", "tags")),
     (structure.executed, appending_output(CONFIG, new_output("stream", name="stderr", text="careful"))),
+    (structure.endings, replacing(FIGURE, "draw()", "draw();  # the axes")),
     (structure.traces, setting({}, "metadata", "widgets")),
     (structure.traces, setting({"digest": "0", "peak_memory_mb": 1}, "metadata", "book")),
     (structure.traces, setting({}, "cells", RAW, "metadata", "execution")),

@@ -226,6 +226,15 @@ def executed(notebook: NotebookNode) -> list[str]:
     return complaints
 
 
+def endings(notebook: NotebookNode) -> list[str]:
+    """No cell ends in a semicolon: nbval runs it without history, and then it hides nothing (nbval issue 194)."""
+    return [
+        f"{name}: ends in a semicolon; assign the last value to `_` instead"
+        for name, cell in _numbered(notebook)
+        if re.search(r";\s*(#.*)?$", cell.source.splitlines()[-1])
+    ]
+
+
 def traces(notebook: NotebookNode) -> list[str]:
     """Nothing of the machine that ran it, but for the measured time and memory."""
     complaints = [f"notebook metadata {key}" for key in notebook.metadata if key not in NOTEBOOK_METADATA]
@@ -255,5 +264,6 @@ CHECKS: tuple[Callable[[NotebookNode], list[str]], ...] = (
     tags,
     figures,
     executed,
+    endings,
     traces,
 )
