@@ -98,17 +98,19 @@ You will be able to
 
 See {ref}`measured-times`, and § 5.1 of the article."""
 
-EXERCISE = """answer = None
-# your code
-answer = 0
-# check
-print("passed" if answer == 42 else "not yet")"""
+EXERCISE = """def answer():
+    # your code
+    return 0
+    # check
+
+
+print("passed" if answer() == 42 else "not yet")"""
 
 SOLUTION = """````{dropdown} Solution
 :icon: key
 
 ```python
-answer = 42
+    return 42
 ```
 ````"""
 
@@ -206,7 +208,7 @@ BROKEN = [
     (structure.exercise_cells, setting("example-2", "cells", EXERCISE_1, "metadata", "book", "exercise")),
     (structure.exercise_cells, setting("passed\n", "cells", EXERCISE_1, "outputs", 0, "text")),
     (structure.exercise_cells, replacing(EXERCISE_1 + 1, "Solution", "Hint")),
-    (structure.exercise_cells, replacing(EXERCISE_1 + 1, "answer = 42", "answer = ")),
+    (structure.exercise_cells, replacing(EXERCISE_1 + 1, "return 42", "return (")),
     (structure.exercise_cells, replacing(EXERCISE_1, "# check", "# see")),
     (structure.closing, replacing(-2, "## Summary", "## The end")),
     (structure.closing, replacing(-1, "## Further reading", "## More")),

@@ -55,7 +55,7 @@ def solution_code(cell: NotebookNode | None) -> str | None:
 
 def solved(exercise: str, solution: str) -> str:
     """The source of an exercise with the solution in place of what stands between `# your code` and `# check`."""
-    parts = re.fullmatch(r"(.*^# your code[^\n]*\n).*?(^# check.*)", exercise, re.DOTALL | re.MULTILINE)
+    parts = re.fullmatch(r"(.*^ *# your code[^\n]*\n).*?(^ *# check.*)", exercise, re.DOTALL | re.MULTILINE)
     if not parts:
         raise ValueError("the exercise lacks the comment lines `# your code` and, after it, `# check`")
     return f"{parts[1]}{solution}\n{parts[2]}"
@@ -231,7 +231,7 @@ def endings(notebook: NotebookNode) -> list[str]:
     return [
         f"{name}: ends in a semicolon; assign the last value to `_` instead"
         for name, cell in _numbered(notebook)
-        if re.search(r";\s*(#.*)?$", cell.source.splitlines()[-1])
+        if re.search(r";[ \t]*(#.*)?\Z", cell.source)
     ]
 
 
