@@ -1,6 +1,7 @@
 """Drive Chromium over its own debugging protocol, to see what a page of the site really requests and shows.
 
 `python tests/site_browser.py _build/html FOLDER` takes a picture of every page: light and dark, wide and narrow.
+`python tests/site_browser.py _build/html book/_pictures/site.png` takes the one in the README.
 """
 
 import base64
@@ -174,5 +175,15 @@ def take_pictures(site, folder):
         browser.close()
 
 
+def take_readme_picture(site, path, page="notebooks/vae.html#fig-vae-plane"):
+    """Write the picture of one page, scrolled to a figure, as a reader's window shows it."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, serve(site) as address:
+        browser = Browser(find_chromium(), profile)
+        browser.visit(address + page)
+        browser.take_picture(path, height=900)
+        browser.close()
+
+
 if __name__ == "__main__":
-    take_pictures(*sys.argv[1:])
+    (take_readme_picture if sys.argv[2].endswith(".png") else take_pictures)(*sys.argv[1:])
