@@ -1,0 +1,113 @@
+"""Reference bands: what a chapter's results must fall in, and the line that says whether they do."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+CONTENT, CONFIDENCE = 0.99, 0.95  # a band holds 99 % of runs with 95 % confidence, if runs are normal
+MINIMUM_SEEDS = 10
+WORSE = ("higher", "lower", "either")
+
+
+class BandError(ValueError):
+    """A band cannot be formed, or was formed in another way than is asked for."""
+
+
+class Band(NamedTuple):
+    """The interval in which a result counts as reproduced; an open side is infinite."""
+
+    low: float
+    high: float
+
+    def judge(self, value):
+        """Return in words whether value lies in the band, else by how much and on which side it misses."""
+        if value > self.high:
+            return (
+                f"outside the reference band: {value:.4g}, {value - self.high:.2g} above its upper end {self.high:.4g}"
+            )
+        if value < self.low:
+            return f"outside the reference band: {value:.4g}, {self.low - value:.2g} below its lower end {self.low:.4g}"
+        if math.isfinite(value):
+            return "within the reference band"
+        return f"outside the reference band: {value} cannot be compared"
+
+
+class Reference:
+    """The measured results of one chapter in one profile, against which a run is judged."""
+
+    def __init__(self, chapter, profile):
+        self.chapter = chapter
+        path = find_results() / "bands" / f"{profile}.json"
+        chapters = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        self.metrics = chapters.get(chapter, {}).get("metrics", {})
+
+    def verdict(self, metric, value, *, worse, log=False):
+        """Print one line that says whether value, this run's result, lies in the metric's band.
+
+        worse, log: as for form_band; `make bands` records them with the values. A result outside its band, or one that
+        has none yet, is printed and not raised, so that a learner's Run all goes on. Raises BandError where the band
+        was formed otherwise, because the chapter has changed since.
+        """
+        _log_for_measurement(self.chapter, metric, value, worse, log)
+        band = self.find_band(metric, worse, log)
+        print(f"{self.chapter.upper()} {metric}: {band.judge(value) if band else 'no reference band yet'}")
+
+    def find_band(self, metric, worse, log=False):
+        """Return the band of a metric, None where none has been measured."""
+        record = self.metrics.get(metric)
+        if record is None:
+            return None
+        if (record["worse"], record["log"]) != (worse, log):
+            raise BandError(
+                f"{self.chapter} {metric}: the band stands for worse={record['worse']!r}, log={record['log']}, but the "
+                f"chapter asks for worse={worse!r}, log={log}; measure it again with `make bands`."
+            )
+        return form_band(record["values"], worse, log)
+
+
+def form_band(values, worse, log=False):
+    """Return the normal tolerance interval of one metric from its values over seeds.
+
+    values: one finite number for each seed, 10 or more. worse: "higher" or "lower" leaves the better side open,
+    "either" closes both. log: form it over the logarithms, for positive skewed values. Raises BandError.
+    Source: Howe 1969 for two sides; the noncentral t distribution for one.
+    """
+    values = np.asarray(values, np.float64)
+    if worse not in WORSE:
+        raise BandError(f"worse is {worse!r}; expected one of {', '.join(WORSE)}.")
+    if values.ndim != 1 or len(values) < MINIMUM_SEEDS or not np.isfinite(values).all() or (log and values.min() <= 0):
+        raise BandError(f"{values.tolist()}: expected {MINIMUM_SEEDS} or more finite values, positive for a log band.")
+    scaled = np.log(values) if log else values
+    reach = scaled.std(ddof=1) * find_tolerance_factor(len(values), two_sided=worse == "either")
+    low = -math.inf if worse == "higher" else scaled.mean() - reach
+    high = math.inf if worse == "lower" else scaled.mean() + reach
+    return Band(float(np.exp(low)), float(np.exp(high))) if log else Band(float(low), float(high))
+
+
+def find_tolerance_factor(count, two_sided):
+    """Return how many standard deviations a tolerance interval reaches from the mean of count values."""
+    if not two_sided:
+        quantile = stats.norm.ppf(CONTENT)
+        return stats.nct.ppf(CONFIDENCE, count - 1, quantile * math.sqrt(count)) / math.sqrt(count)
+    quantile = stats.norm.ppf((1 + CONTENT) / 2)
+    return quantile * math.sqrt((count - 1) * (1 + 1 / count) / stats.chi2.ppf(1 - CONFIDENCE, count - 1))
+
+
+def find_results():
+    """Return the folder of results: inside the installed package (as on Colab), else beside it in a checkout."""
+    packaged = Path(__file__).parent / "results"
+    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "results"
+
+
+def _log_for_measurement(chapter, metric, value, worse, log):
+    """Append the result to the file through which `make bands` listens, if it does."""
+    path = os.environ.get("BOOK_BAND_LOG")
+    if path:
+        entry = {"chapter": chapter, "metric": metric, "value": float(value), "worse": worse, "log": log}
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")

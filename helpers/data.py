@@ -1,0 +1,207 @@
+"""Real handwritten digits with labels: the ones that scikit-learn ships, and MNIST; the batches to train on."""
+
+import hashlib
+import os
+import zipfile
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.datasets import load_digits as load_optical_digits
+from sklearn.model_selection import train_test_split
+
+from helpers.checks import IMAGE_SHAPE, ImageError, check_images
+
+SPLIT_SEED = 20140612  # one for the whole book: every chapter and every seed tests on the same images
+PIXEL_STREAM = np.int64(1)
+MNIST_SHA256 = {  # of each array's bytes, in C order
+    "x_train": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
+    "y_train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+    "x_test": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
+    "y_test": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
+}
+MNIST_SHAPES = {"x_train": (60_000, 28, 28), "y_train": (60_000,), "x_test": (10_000, 28, 28), "y_test": (10_000,)}
+
+
+class MnistError(ValueError):
+    """The MNIST file is missing, unreadable, or not MNIST."""
+
+
+class LeakError(ValueError):
+    """Held-out images were about to be used for training."""
+
+
+class Split(NamedTuple):
+    """Images, float32 (N, 28, 28, 1) in [0, 1], with their labels, int64 (N,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+class Digits(NamedTuple):
+    """A data set in three splits that share no image."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+
+
+def load(profile):
+    """Return the digits of a profile: scikit-learn's for "quick", MNIST for "full"."""
+    return {"quick": load_small_digits, "full": load_mnist}[profile]()
+
+
+def load_small_digits():
+    """Return the 1,797 digits that scikit-learn ships, drawn as MNIST draws its own: no download.
+
+    The 8x8 images are enlarged bicubically to 20x20 (overshoot clipped) and placed in 28x28 with the centre of mass in
+    the middle. Split 1,077 / 360 / 360, stratified by class. The splits share writers, because scikit-learn's copy does
+    not say who wrote what. Source of the data: Alpaydin and Kaynak 1998.
+    """
+    digits = load_optical_digits()
+    enlarged = tf.image.resize(digits.images[..., None] / 16.0, (20, 20), method="bicubic")
+    images = center_by_mass(np.clip(enlarged, 0.0, 1.0).astype(np.float32))
+    labels = digits.target.astype(np.int64)
+    train, rest = _split(Split(images, labels), 720)
+    validation, test = _split(rest, 360)
+    return Digits("scikit-learn digits", train, validation, test)
+
+
+def load_mnist():
+    """Return MNIST, 50,000 / 10,000 / 10,000, from the file that MNIST_NPZ names, else through Keras's download.
+
+    Raises MnistError where the file is missing, unreadable, or holds anything but MNIST.
+    """
+    path = os.environ.get("MNIST_NPZ")
+    if path:
+        arrays = read_mnist_file(path)
+    else:
+        try:
+            (x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_data()
+        except Exception as error:  # Keras raises a bare Exception when the download fails
+            raise MnistError(
+                f"MNIST could not be downloaded ({error}). Set MNIST_NPZ to the path of a copy of mnist.npz, "
+                "or BOOK_PROFILE=quick to use the digits that scikit-learn ships."
+            ) from error
+        arrays = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+    check_mnist(arrays, path or "the download")
+    images = {name: arrays[name][..., None].astype(np.float32) / 255.0 for name in ("x_train", "x_test")}
+    labels = {name: arrays[name].astype(np.int64) for name in ("y_train", "y_test")}
+    train, validation = _split(Split(images["x_train"], labels["y_train"]), 10_000)
+    return Digits("MNIST", train, validation, Split(images["x_test"], labels["y_test"]))
+
+
+def read_mnist_file(path):
+    """Return the arrays of an .npz file by name, never unpickling anything.
+
+    Raises MnistError where the path is not a readable .npz file of plain arrays with MNIST's four names.
+    """
+    expected = f"an .npz file with the arrays {', '.join(MNIST_SHAPES)}"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            missing = sorted(set(MNIST_SHAPES) - set(file.files))
+            if missing:
+                raise MnistError(f"{path}: no array {', '.join(missing)}; expected {expected}, found {file.files}.")
+            return {name: file[name] for name in MNIST_SHAPES}
+    except FileNotFoundError as error:
+        raise MnistError(f"{path}: there is no such file; MNIST_NPZ should name {expected}.") from error
+    except MnistError:
+        raise
+    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+        raise MnistError(
+            f"{path}: cannot be read ({error}); expected {expected}. A web page saved under that name, a download that "
+            "broke off and pickled objects all end here: fetch the file again."
+        ) from error
+
+
+def check_mnist(arrays, source):
+    """Raise MnistError, naming the first thing that is wrong, unless the four arrays are MNIST, bit for bit."""
+    for name, shape in MNIST_SHAPES.items():
+        array = arrays[name]
+        if array.shape != shape:
+            raise MnistError(f"{source}: {name} has shape {array.shape}, expected {shape}.{_hint_if_swapped(arrays)}")
+        if array.dtype != np.uint8:
+            raise MnistError(f"{source}: {name} has type {array.dtype}, expected uint8 with pixels 0 to 255.")
+    for name in ("x_train", "x_test"):
+        if arrays[name].max() <= 1:
+            raise MnistError(f"{source}: the pixels of {name} end at {arrays[name].max()}, expected 0 to 255.")
+    for name in ("y_train", "y_test"):
+        found = np.unique(arrays[name]).tolist()
+        if found != list(range(10)):
+            raise MnistError(f"{source}: the labels in {name} are {found}, expected the digits 0 to 9.")
+    for name, digest in MNIST_SHA256.items():
+        found = hashlib.sha256(np.ascontiguousarray(arrays[name]).tobytes()).hexdigest()
+        if found != digest:
+            raise MnistError(f"{source}: {name} is not MNIST's (SHA-256 {found[:12]}..., expected {digest[:12]}...).")
+
+
+def make_batches(images, batch_size, seed, held_out, binary=False):
+    """Return an endless tf.data stream of training batches, (batch_size, 28, 28, 1).
+
+    images, held_out: (count, 28, 28, 1). Each pass takes the images in a new order; order and pixels depend on seed and
+    step alone. binary: draw each pixel afresh as Bernoulli(grey value) whenever its image comes up (Burda et al. 2016).
+    Raises ImageError for bad images or fewer than a batch of them, LeakError where a training image is also held out.
+    """
+    images, count = check_images(images), len(images)
+    if count < batch_size:
+        raise ImageError(f"{count} images do not fill a batch of {batch_size}; use a smaller batch.")
+    refuse_held_out(images, held_out)
+    pool, seed, steps_per_pass = tf.constant(images), tf.constant(seed, tf.int64), count // batch_size
+
+    def take_batch(step):
+        positions = step % steps_per_pass * batch_size + tf.range(batch_size, dtype=tf.int64)
+        shuffled = tf.random.experimental.index_shuffle(positions, (seed, step // steps_per_pass), np.int64(count - 1))
+        batch = tf.gather(pool, shuffled)
+        if binary:  # a stream of its own: the model draws its latent noise from (seed, step) as it stands
+            noise = tf.random.stateless_uniform(tf.shape(batch), tf.random.fold_in((seed, step), PIXEL_STREAM))
+            batch = tf.cast(noise < batch, tf.float32)
+        return batch
+
+    return tf.data.Dataset.counter().map(take_batch).prefetch(2)
+
+
+def refuse_held_out(images, held_out):
+    """Raise LeakError where an image to train on, (count, 28, 28, 1), is also among those held out for testing."""
+    leaked = len(_digest(images) & _digest(held_out))
+    if leaked:
+        raise LeakError(f"{leaked} of the {len(images)} training images are held out for testing; train on others.")
+
+
+def _digest(images):
+    """Return the set of the SHA-256 digests of the images, one for each different image."""
+    return {hashlib.sha256(np.ascontiguousarray(image, dtype=np.float32).tobytes()).digest() for image in images}
+
+
+def draw_binary(images, seed):
+    """Return binary images whose pixels are 1 with the probability that the grey value gives: Bernoulli(x).
+
+    images: (N, 28, 28, 1) in [0, 1]. Returns float32 of that shape. Source: Burda et al. 2016, section 5.
+    """
+    return (np.random.default_rng(seed).random(images.shape) < images).astype(np.float32)
+
+
+def center_by_mass(images):
+    """Return (N, h, w, 1) images placed in 28x28 so that their centre of mass is in the middle, to a pixel."""
+    count, height, width, _ = images.shape
+    canvas = np.zeros((count, *IMAGE_SHAPE), np.float32)
+    mass = images.sum(axis=(1, 2, 3))
+    center_y = (images.sum(axis=(2, 3)) @ np.arange(height)) / mass
+    center_x = (images.sum(axis=(1, 3)) @ np.arange(width)) / mass
+    tops = np.clip(np.round(13.5 - center_y), 0, 28 - height).astype(int)
+    lefts = np.clip(np.round(13.5 - center_x), 0, 28 - width).astype(int)
+    for place, image, top, left in zip(canvas, images, tops, lefts, strict=True):
+        place[top : top + height, left : left + width] = image
+    return canvas
+
+
+def _split(split, second_size):
+    """Return two stratified parts of a split, the second of the size given."""
+    parts = train_test_split(*split, test_size=second_size, stratify=split.labels, random_state=SPLIT_SEED)
+    return Split(parts[0], parts[2]), Split(parts[1], parts[3])
+
+
+def _hint_if_swapped(arrays):
+    swapped = arrays["x_train"].shape == MNIST_SHAPES["x_test"] or arrays["x_train"].shape == MNIST_SHAPES["y_train"]
+    return " Training and test arrays, or images and labels, seem to be swapped." if swapped else ""

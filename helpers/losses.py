@@ -1,0 +1,69 @@
+"""The losses of the GAN and VAE chapters: pure functions, one for each equation, in nats."""
+
+import math
+
+import tensorflow as tf
+
+
+def kl_to_standard_normal(mean, log_variance):
+    """Return KL(N(mean, exp(log_variance)) || N(0, I)) in nats, one value for each example.
+
+    mean, log_variance: (batch, latent). Returns (batch,), summed over the latent dimensions.
+    Source: Kingma and Welling 2014, appendix B.
+    """
+    return 0.5 * tf.reduce_sum(tf.exp(log_variance) + tf.square(mean) - 1.0 - log_variance, axis=-1)
+
+
+def bernoulli_log_likelihood(images, logits):
+    """Return log p(images | logits) for independent Bernoulli pixels, in nats, one value for each example.
+
+    images, logits: (batch, height, width, 1); images in [0, 1]. Returns (batch,), summed over the pixels.
+    For grey pixels it is a negative cross-entropy, not a log-likelihood: see Loaiza-Ganem and Cunningham 2019.
+    """
+    cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=images, logits=logits)
+    return -tf.reduce_sum(cross_entropy, axis=[1, 2, 3])
+
+
+def normal_log_density(values, mean, log_variance):
+    """Return log N(values; mean, exp(log_variance) I) in nats, summed over the last axis.
+
+    values, mean, log_variance: (..., latent), broadcast against each other. Returns (...).
+    """
+    squared_error = tf.square(values - mean) * tf.exp(-log_variance)
+    return -0.5 * tf.reduce_sum(squared_error + log_variance + math.log(2.0 * math.pi), axis=-1)
+
+
+def reparameterise(mean, log_variance, noise):
+    """Return a draw from N(mean, exp(log_variance)) that is differentiable in both.
+
+    mean, log_variance: (batch, latent); noise: standard normal, (..., batch, latent). Returns noise's shape.
+    Source: Kingma and Welling 2014, section 2.4.
+    """
+    return mean + tf.exp(0.5 * log_variance) * noise
+
+
+def discriminator_loss(real_logits, fake_logits):
+    """Return the discriminator's loss, -log D(x) - log(1 - D(G(z))), in nats, a scalar.
+
+    real_logits, fake_logits: (batch, 1), the discriminator's outputs before the sigmoid. The mean over the batch.
+    Source: Goodfellow et al. 2014, equation 1 with its sign turned, because an optimiser minimises.
+    """
+    return tf.reduce_mean(tf.nn.softplus(-real_logits)) + tf.reduce_mean(tf.nn.softplus(fake_logits))
+
+
+def generator_loss(fake_logits):
+    """Return the non-saturating generator loss, -log D(G(z)), in nats, a scalar.
+
+    fake_logits: (batch, 1), the discriminator's outputs before the sigmoid. The mean over the batch.
+    Source: Goodfellow et al. 2014, end of section 3.
+    """
+    return tf.reduce_mean(tf.nn.softplus(-fake_logits))
+
+
+def gradient_penalty(slopes):
+    """Return half the squared length of the discriminator's slope on real images, the mean over the batch, a scalar.
+
+    slopes: (batch, 28, 28, 1), the gradient of the logits with respect to the images.
+    Source: Mescheder et al. 2018, equation 9 (R1).
+    """
+    return 0.5 * tf.reduce_mean(tf.reduce_sum(tf.square(slopes), axis=[1, 2, 3]))

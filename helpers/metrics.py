@@ -1,0 +1,118 @@
+"""How good and how varied samples are: arrays in, floats out; nothing here knows a model."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.metrics import pairwise_distances, pairwise_distances_argmin_min
+from sklearn.neighbors import NearestNeighbors
+
+
+class SampleSizeError(ValueError):
+    """Too few examples, or unequal numbers of them, for the metric to mean anything."""
+
+
+class FeatureError(ValueError):
+    """Features are not finite, or are not (count, dimensions) with equal dimensions."""
+
+
+class Manifold(NamedTuple):
+    """Precision, recall, density and coverage of samples against real data; each near 1 where they match."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def frechet_distance(real, fake):
+    """Return the Frechet distance between Gaussians fitted to two sets of features: 0 for equal ones, no upper end.
+
+    real, fake: (count, dimensions), as many of each and more than dimensions: the value falls with the count, so only
+    distances at one count compare. Raises SampleSizeError, FeatureError. Source: Heusel et al. 2017, section 3.
+    """
+    real, fake = _check_pair(real, fake, minimum=np.shape(real)[-1] + 1)
+    real_covariance, fake_covariance = np.cov(real, rowvar=False), np.cov(fake, rowvar=False)
+    # The trace of sqrt(A B) is that of the symmetric sqrt(sqrt(A) B sqrt(A)), which needs no complex numbers.
+    values, vectors = np.linalg.eigh(real_covariance)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ fake_covariance @ root), 0.0)).sum()
+    shift = np.square(real.mean(axis=0) - fake.mean(axis=0)).sum()
+    return float(max(shift + np.trace(real_covariance) + np.trace(fake_covariance) - 2.0 * cross, 0.0))
+
+
+def compare_manifolds(real, fake, neighbours=5):
+    """Return precision, recall, density and coverage from balls around each point that reach its k-th neighbour.
+
+    real, fake: (count, dimensions), as many of each and more than neighbours. Raises SampleSizeError, FeatureError.
+    Source: Kynkaanniemi et al. 2019 (precision, recall); Naeem et al. 2020 (density, coverage).
+    """
+    real, fake = _check_pair(real, fake, minimum=neighbours + 1)
+    real_radii, fake_radii = _measure_radii(real, neighbours), _measure_radii(fake, neighbours)  # (count,)
+    distances = pairwise_distances(real, fake)  # (real, fake)
+    in_real_ball = distances < real_radii[:, None]
+    return Manifold(
+        precision=float(in_real_ball.any(axis=0).mean()),
+        recall=float((distances < fake_radii).any(axis=1).mean()),
+        density=float(in_real_ball.sum(axis=0).mean() / neighbours),
+        coverage=float((distances.min(axis=1) < real_radii).mean()),
+    )
+
+
+def importance_weighted_nll(log_weights):
+    """Return (bound, standard error): minus log of the mean weight, averaged over examples, in nats.
+
+    log_weights: (samples, count), log p(x, z) - log q(z | x) for z drawn from q(z | x). The bound is at or above the
+    negative log-likelihood in expectation and falls towards it with more samples; the standard error is over examples.
+    Raises SampleSizeError for fewer than two examples or no sample. Source: Burda et al. 2016, equation 8.
+    """
+    log_weights = np.asarray(log_weights, np.float64)
+    if log_weights.ndim != 2 or log_weights.shape[0] < 1 or log_weights.shape[1] < 2:
+        raise SampleSizeError(
+            f"log weights have shape {log_weights.shape}, expected (samples, count), count 2 or more."
+        )
+    bounds = np.log(len(log_weights)) - logsumexp(log_weights, axis=0)  # (count,)
+    return float(bounds.mean()), float(bounds.std(ddof=1) / np.sqrt(len(bounds)))
+
+
+def count_classes(labels, minimum_share=0.01):
+    """Return how many classes hold at least minimum_share of the labels, (count,); a hundred labels at the least."""
+    labels = np.asarray(labels)
+    if labels.size < 100:
+        raise SampleSizeError(f"{labels.size} labels are too few to see a class of 1 in 100; give 100 or more.")
+    return int(np.sum(np.unique(labels, return_counts=True)[1] >= minimum_share * labels.size))
+
+
+def find_nearest(images, references):
+    """Return (indices, distances): the nearest reference of each image, Euclidean over pixels, (count,) each."""
+    flat_images, flat_references = (np.reshape(array, (len(array), -1)) for array in (images, references))
+    return pairwise_distances_argmin_min(flat_images, flat_references)
+
+
+def measure_memorisation(images, train, held_out):
+    """Return the mean distance to the nearest training image over that to the nearest held-out image.
+
+    images: (count, ...); train and held_out: as many of each, because the nearest of more is nearer. Near 1: samples
+    are as far from images seen as from images unseen; well below 1: copies. Raises SampleSizeError.
+    """
+    if len(train) != len(held_out):
+        raise SampleSizeError(f"{len(train)} training images against {len(held_out)} held out; give as many of each.")
+    return float(find_nearest(images, train)[1].mean() / find_nearest(images, held_out)[1].mean())
+
+
+def _measure_radii(features, neighbours):
+    """Return the distance from each point to its k-th nearest other point, (count,)."""
+    return NearestNeighbors(n_neighbors=neighbours).fit(features).kneighbors()[0][:, -1]
+
+
+def _check_pair(real, fake, minimum):
+    real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
+    if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
+        raise FeatureError(f"features have shapes {real.shape} and {fake.shape}, expected (count, dimensions) twice.")
+    if not (np.isfinite(real).all() and np.isfinite(fake).all()):
+        raise FeatureError("features hold values that are not finite; look at the images that they come from.")
+    if len(real) != len(fake) or len(real) < minimum:
+        raise SampleSizeError(
+            f"{len(real)} real and {len(fake)} fake examples; expected as many of each, {minimum} or more."
+        )
+    return real, fake
