@@ -89,6 +89,7 @@ class Browser:
         self._count, self._events = 0, []
         for domain in ("Page", "Network", "Runtime", "Log"):
             self._call(f"{domain}.enable")
+        self._call("Emulation.setScrollbarsHidden", hidden=True)  # as on a phone, at every width
 
     def close(self):
         """End the browser."""
@@ -136,9 +137,8 @@ class Browser:
         """Write a PNG of the page that is open, in full unless a height is given."""
         height = height or self.evaluate("document.documentElement.scrollHeight")
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-        self._call("Emulation.setScrollbarsHidden", hidden=True)
         self._call("Emulation.setDeviceMetricsOverride", **metrics)
-        self.evaluate("new Promise(done => setTimeout(done, 500))")  # the sidebar slides
+        self.evaluate("new Promise(done => setTimeout(done, 1000))")  # the sidebar slides, an anchor scrolls
         Path(path).write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
 
     def _read_events(self, home):
