@@ -1,12 +1,12 @@
 """Every exercise says `not yet` as given, and `passed` with its folded solution, from setup and imports alone."""
 
-import subprocess
-import sys
+import functools
 from pathlib import Path
 
 import pytest
+from nbformat import NotebookNode
 
-from tools.notebook_files import NOTEBOOKS, book_metadata, chapters, code_cells, read
+from tools.notebook_files import book_metadata, chapters, code_cells, read
 from tools.notebook_structure import exercises, solution_code, solved
 
 EVERY_EXERCISE = [
@@ -14,22 +14,22 @@ EVERY_EXERCISE = [
 ]
 
 
-@pytest.fixture(scope="module")
-def preambles() -> dict[Path, str]:
-    """What an exercise may build on: the code of its chapter's setup and imports cells."""
-    return {
-        path: "\n".join(
-            cell.source for cell in code_cells(read(path)) if {"setup", "imports"} & book_metadata(cell).keys()
-        )
-        for path in chapters()
-    }
+@functools.cache
+def start_of(path: Path) -> dict[str, object]:
+    """The names that an exercise may build on: what its chapter's setup and imports cells leave."""
+    names: dict[str, object] = {}
+    for cell in code_cells(read(path)):
+        if {"setup", "imports"} & book_metadata(cell).keys():
+            exec(cell.source, names)
+    return names
 
 
 @pytest.mark.parametrize(("path", "cell", "after"), EVERY_EXERCISE)
 @pytest.mark.parametrize("given", [True, False], ids=["as given", "solved"])
-def test_exercise(path: Path, cell, after, given: bool, preambles: dict[Path, str]) -> None:
-    code = cell.source if given else solved(cell.source, solution_code(after))
-    command = [sys.executable, "-c", f"{preambles[path]}\n{code}"]
-    ended = subprocess.run(command, cwd=NOTEBOOKS, capture_output=True, encoding="utf-8", timeout=120)
-    assert ended.returncode == 0, ended.stderr
-    assert ("not yet" in ended.stdout, "passed" in ended.stdout) == (given, not given), ended.stdout
+def test_exercise(
+    path: Path, cell: NotebookNode, after: NotebookNode, given: bool, capsys: pytest.CaptureFixture
+) -> None:
+    names = dict(start_of(path))
+    capsys.readouterr()
+    exec(cell.source if given else solved(cell.source, solution_code(after)), names)
+    assert capsys.readouterr().out == ("not yet\n" if given else "passed\n")

@@ -11,8 +11,24 @@ from tools.notebook_files import ROOT, helpers_imported
 
 MODULES = {path.stem: path for path in sorted((ROOT / "helpers").glob("*.py"))}
 # Which modules of helpers each may import; all else stands on its own.
-MAY_IMPORT = {"models": {"losses"}, "training": {"models"}}
-EXPECTED = {"runtime", "data", "losses", "models", "training", "metrics", "plotting", "bands"}
+MAY_IMPORT = {
+    "data": {"checks"},
+    "networks": {"checks"},
+    "models": {"checks", "losses"},
+    "training": {"models"},
+}
+EXPECTED = {
+    "bands",
+    "checks",
+    "data",
+    "losses",
+    "metrics",
+    "models",
+    "networks",
+    "plotting",
+    "runtime",
+    "training",
+}
 MAX_LINES, MAX_LINES_IN_ALL = 200, 1000
 
 
