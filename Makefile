@@ -23,8 +23,9 @@ help: ## list these targets
 .venv-colab/.installed: tools/colab_image.txt constraints.txt
 	@sh tools/bootstrap.sh .venv-colab tools/colab_image.txt
 
+# Every page anew: an incremental build is silent about the warnings of pages that did not change.
 book: .venv/.installed ## build the site from the stored outputs into _build/html
-	@$(BIN)/jupyter-book build . --quiet --nitpick --warningiserror --keep-going
+	@$(BIN)/jupyter-book build . --all --quiet --nitpick --warningiserror --keep-going
 	@echo "The book is in $(CURDIR)/_build/html; open index.html there."
 
 test: .venv/.installed .venv-colab/.installed ## check everything: style, spelling, units, chapters, site, one Colab session
