@@ -47,6 +47,6 @@ def test_nothing_is_installed(address: str, colab: dict[str, str], session: Cola
     lone = tmp_path / "lone.ipynb"
     write(new_notebook(cells=[new_code_cell(setup_source(address, "main"))]), lone)
     before = session.packages()
-    with pytest.raises(CellExecutionError, match="a maintainer runs `make set-repository`"):
+    with pytest.raises(CellExecutionError, match="for Colab, first `make set-repository`"):
         session.run(lone, **colab)
     assert session.packages() == before

@@ -15,14 +15,15 @@ NOTEBOOKS = ROOT / "notebooks"
 
 # The setup cell: the same in every chapter, byte for byte. `make set-repository` fills in the two values.
 SETUP_CELL = """\
-import importlib.util, os, subprocess, sys  # the same cell in every chapter: only on Colab it installs anything
+import importlib.util, os, subprocess, sys  # the same cell in every chapter
 
 REPOSITORY, BRANCH = "{repository}", "{branch}"  # written by `make set-repository URL=...`
 repository = os.environ.get("BOOK_REPOSITORY", REPOSITORY)
-if importlib.util.find_spec("helpers") is None and repository and "COLAB_RELEASE_TAG" in os.environ:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", f"git+{{repository}}@{{BRANCH}}"], check=True)
-elif importlib.util.find_spec("helpers") is None:
-    sys.exit("The book's helpers are missing. Locally: `make lab`. For Colab, a maintainer runs `make set-repository`.")
+if importlib.util.find_spec("helpers") is None:  # on Colab install them, elsewhere never
+    if not repository or "COLAB_RELEASE_TAG" not in os.environ:
+        sys.exit("No helpers here: use `make lab`; for Colab, first `make set-repository`.")
+    install = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*install, f"git+{{repository}}@{{BRANCH}}"], check=True)
 from helpers import runtime
 
 settings = runtime.start()  # profile, seed, device"""
@@ -74,9 +75,9 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def draws_figure(cell: NotebookNode) -> bool:
-    """Whether the cell draws one of the chapter's named figures."""
-    return "figure" in cell.metadata.get("mystnb", {})
+def only_draws(cell: NotebookNode) -> bool:
+    """Whether the cell does nothing but draw a named figure: its code is then hidden; one that computes is shown."""
+    return "figure" in cell.metadata.get("mystnb", {}) and "hide-input" in cell.metadata.get("tags", [])
 
 
 def setup_source(repository: str, branch: str) -> str:
@@ -103,7 +104,7 @@ def band_digest(path: Path) -> str:
     """What a chapter's measured values depend on: as `code_digest`, without what only draws, compares or exercises."""
     return _digest(
         path,
-        lambda cell: not draws_figure(cell) and "exercise" not in book_metadata(cell),
+        lambda cell: not only_draws(cell) and "exercise" not in book_metadata(cell),
         without=("plotting", "bands"),
     )
 

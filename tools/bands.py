@@ -1,0 +1,98 @@
+"""Measures the reference bands: `python -m tools.bands [CHAPTER ...]` runs chapters once for each of ten seeds.
+
+Only a chapter whose code has changed since its last measurement is run, and only chapters that all ten seeds have
+finished are written, so that an interruption leaves the old bands. `helpers.bands` forms the bands from the values.
+"""
+
+import datetime
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+from helpers.bands import MINIMUM_SEEDS, form_band
+from tools.environment import QUICK, quick_environment
+from tools.execute import run_notebook
+from tools.notebook_files import ROOT, band_digest, chapters, write_text
+
+BANDS = ROOT / "results" / "bands" / "quick.json"
+SEEDS = range(MINIMUM_SEEDS)
+PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "scipy")
+
+
+class MeasurementError(ValueError):
+    """The runs of one chapter do not report the same metrics, or not in the same way."""
+
+
+def measure(path: Path, seed: int) -> list[dict]:
+    """Runs a chapter with a seed and returns what its verdict lines judged, in order."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "results.jsonl")
+        run = run_notebook(path, quick_environment(BOOK_SEED=str(seed), BOOK_BAND_LOG=str(log)))
+        entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+    shown = ", ".join(f"{entry['metric']} {entry['value']:.4g}" for entry in entries)
+    print(f"{path.stem}, seed {seed}: {run.seconds:.0f} s; {shown}", flush=True)
+    return entries
+
+
+def collect(runs: list[list[dict]]) -> dict[str, dict]:
+    """The values of each metric over the runs, with the form of its band.
+
+    Raises MeasurementError where the runs differ in what they report, BandError where no band can be formed.
+    """
+    forms = [[(entry["metric"], entry["worse"], entry["log"]) for entry in entries] for entries in runs]
+    if not forms[0] or any(form != forms[0] for form in forms):
+        raise MeasurementError(f"the seeds report different metrics: {forms}")
+    metrics = {}
+    for place, (metric, worse, log) in enumerate(forms[0]):
+        values = [entries[place]["value"] for entries in runs]
+        form_band(values, worse, log)
+        metrics[metric] = {"worse": worse, "log": log, "values": values}
+    return metrics
+
+
+def stale(paths: list[Path], stored: dict) -> Iterator[Path]:
+    """The chapters whose code is not that of their stored values."""
+    return (path for path in paths if stored.get(path.stem, {}).get("digest") != band_digest(path))
+
+
+def main(names: list[str]) -> int:
+    """Measures the named chapters, or all, where they have changed; returns the exit status."""
+    stored = json.loads(BANDS.read_text(encoding="utf-8")) if BANDS.exists() else {}
+    try:
+        paths = list(stale(chapters(names), stored))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if not paths:
+        print("The bands are those of the code as it stands.")
+    for path in paths:
+        digest = band_digest(path)  # before the runs: what is edited meanwhile is not measured
+        try:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:  # each run is a process of its own with one thread
+                metrics = collect(list(pool.map(lambda seed, path=path: measure(path, seed), SEEDS)))
+        except (CellExecutionError, DeadKernelError, ValueError) as error:
+            print(f"{path.stem}: {error}\nIts bands are left as they were.", file=sys.stderr)
+            return 1
+        stored[path.stem] = {
+            "digest": digest,
+            "seeds": list(SEEDS),
+            "metrics": metrics,
+            "machine": f"{platform.machine()}, one of {os.cpu_count()} cores, {QUICK['TF_NUM_INTRAOP_THREADS']} thread",
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        }
+        BANDS.parent.mkdir(parents=True, exist_ok=True)
+        write_text(json.dumps(stored, indent=1, sort_keys=True, ensure_ascii=False) + "\n", BANDS)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
