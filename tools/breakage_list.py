@@ -1,0 +1,83 @@
+"""What `make breakages` breaks: each breakage is a few textual edits of one file, which must fit exactly.
+
+A breakage that no longer fits the code is an error, so that rewriting code cannot quietly switch it off.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from tools.notebook_files import code_cells, read, write
+
+
+class BreakageError(ValueError):
+    """A breakage no longer fits the code, or a scratch copy is not what its checks would run."""
+
+
+class Breakage(NamedTuple):
+    """Edits of one file that make it wrong, and the chapter whose results they should spoil."""
+
+    name: str
+    file: str  # from the root; of a notebook, the code cells are edited
+    chapter: str
+    edits: dict[str, str]  # new text by old text; each old text stands in the file once
+
+
+LOSSES, MODELS, VAE, GAN = "helpers/losses.py", "helpers/models.py", "notebooks/vae.ipynb", "notebooks/gan.ipynb"
+KL = "0.5 * tf.reduce_sum(tf.exp(log_variance)"
+RECONSTRUCTION = "-tf.reduce_sum(cross_entropy, axis=[1, 2, 3])"
+DRAW = "tf.exp(0.5 * log_variance) * noise"
+TRAINING_DRAW = "losses.reparameterise(mean, log_variance, noise), training"
+IMAGES = "images, held_out = digits.train.images, digits.test.images"
+TOO_MANY = "images = np.concatenate([digits.test.images, digits.train.images])\n    held_out = digits.validation.images"
+CLASSIFIER = "classifier.fit(*digits.train"
+
+BREAKAGES = [
+    Breakage("the sign of the KL", LOSSES, "vae", {KL: f"-{KL}"}),
+    Breakage("KL: mean over latents, not sum", LOSSES, "vae", {KL: KL.replace("sum", "mean")}),
+    Breakage(
+        "reconstruction: mean over pixels, not sum",
+        LOSSES,
+        "vae",
+        {RECONSTRUCTION: RECONSTRUCTION.replace("sum", "mean")},
+    ),
+    Breakage("reparameterisation without noise", LOSSES, "vae", {DRAW: f"0.0 * {DRAW}"}),
+    Breakage("noise left out of training alone", MODELS, "vae", {TRAINING_DRAW: "mean + 0.0 * noise, training"}),
+    Breakage(
+        "discriminator trained in the generator's update",
+        MODELS,
+        "gan",
+        {
+            "generator_optimizer.build(self.generator.": "generator_optimizer.build(self.",
+            "variables = self.generator.trainable": "variables = self.trainable",
+        },
+    ),
+    Breakage(
+        "real and fake labels swapped",
+        LOSSES,
+        "gan",
+        {"softplus(-real_logits)": "softplus(real_logits)", "softplus(fake_logits)": "softplus(-fake_logits)"},
+    ),
+    Breakage("VAE trained on test images", VAE, "vae", {IMAGES: IMAGES.replace("train", "test")}),
+    Breakage("VAE trained on test images too, the guard given others", VAE, "vae", {IMAGES: TOO_MANY}),
+    Breakage("GAN trained on test images", GAN, "gan", {IMAGES: IMAGES.replace("train", "test")}),
+    Breakage("GAN trained on test images too, the guard given others", GAN, "gan", {IMAGES: TOO_MANY}),
+    Breakage("classifier trained on test images", GAN, "gan", {CLASSIFIER: CLASSIFIER.replace("train", "test")}),
+]
+
+
+def apply(breakage: Breakage, root: Path) -> None:
+    """Edits the file below root. Raises BreakageError unless every old text stands there exactly once."""
+    path = root / breakage.file
+    notebook = read(path) if path.suffix == ".ipynb" else None
+    texts = [cell.source for cell in code_cells(notebook)] if notebook else [path.read_text(encoding="utf-8")]
+    for old, new in breakage.edits.items():
+        found = sum(text.count(old) for text in texts)
+        if found != 1:
+            raise BreakageError(f"{breakage.name}: {breakage.file} holds {old!r} {found} times, expected once")
+        texts = [text.replace(old, new) for text in texts]
+    if notebook:
+        for cell, text in zip(code_cells(notebook), texts, strict=True):
+            cell.source = text
+        write(notebook, path)
+    else:
+        path.write_text(texts[0], encoding="utf-8")

@@ -1,0 +1,150 @@
+"""Breaks the book on purpose: `python -m tools.breakages` shows which check catches each breakage; none may pass.
+
+Each is applied to a scratch copy of the tree, where the unit tests of helpers run, and the chapter, as nbval judges it.
+A check counts where it sees what the code does. The stored digests and a chapter's listings of source code would see
+any edit, so they do not count. The chapter's verdict lines are a column of their own: what they let through, a
+learner's own run would let through too.
+"""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import NotebookNode
+
+from tools.breakage_list import BREAKAGES, Breakage, BreakageError, apply
+from tools.environment import quick_environment
+from tools.execute import run_notebook
+from tools.notebook_files import ROOT, chapters, code_cells, helpers_imported, read
+from tools.notebook_structure import printed, verdict_lines
+
+AT_ONCE = 2  # each has one thread; a chapter takes up to 1.5 GB
+# The same checks on code that is whole: were they red anyway, they would prove nothing.
+UNBROKEN = [Breakage("nothing", f"notebooks/{path.name}", path.stem, {}) for path in chapters()]
+
+
+class Outcome(NamedTuple):
+    """What the checks said of a breakage; an empty text is a check that let it pass."""
+
+    unit_tests: str
+    chapter: str
+    verdicts: str
+
+    @property
+    def caught(self) -> bool:
+        """Whether any check saw it."""
+        return any(self)
+
+
+def copy_tree(scratch: Path) -> None:
+    """Copies what git tracks and what it does not ignore, as it stands in the working tree."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0"):
+        if (ROOT / name).is_file():
+            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, scratch / name)
+
+
+def environment_of(scratch: Path) -> dict[str, str]:
+    """An environment in which `helpers` is the scratch copy's. Raises BreakageError where it is not."""
+    environment = quick_environment(PYTHONPATH=str(scratch), PYTHONDONTWRITEBYTECODE="1", COLUMNS="200")
+    command = [sys.executable, "-c", "import helpers; print(helpers.__file__)"]
+    folder = scratch / "notebooks"  # where kernels start; from the root, python would find the copy in any case
+    imported = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
+    if not Path(imported).is_relative_to(scratch):
+        raise BreakageError(f"the checks would run {imported.strip()}, not the copy in {scratch}")
+    return environment
+
+
+def unit_tests(root: Path) -> list[str]:
+    """The test files that import helpers, from the root."""
+    paths = sorted((root / "tests").glob("test_*.py"))
+    return [str(path.relative_to(root)) for path in paths if any(helpers_imported(ast.parse(path.read_text("utf-8"))))]
+
+
+def run_unit_tests(scratch: Path, environment: dict[str, str]) -> str:
+    """The first unit test that fails and its reason; empty where all pass."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *unit_tests(scratch)]
+    ended = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True)
+    if ended.returncode == 0:
+        return ""
+    failures = [line for line in ended.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    if not failures:
+        raise BreakageError(f"pytest ended with {ended.returncode}:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+    return failures[0].split(" ", 1)[1]
+
+
+def differences(stored: NotebookNode, run: NotebookNode, listed: set[str]) -> Iterator[str]:
+    """The lines that nbval would find changed, without those of a listing of the source."""
+    for before, after in zip(code_cells(stored), code_cells(run), strict=True):
+        if "nbval-ignore-output" not in before.metadata.get("tags", []):
+            expected = printed(before).splitlines()
+            yield from (line for line in printed(after).splitlines() if line not in expected and line not in listed)
+
+
+def run_chapter(breakage: Breakage, scratch: Path, environment: dict[str, str]) -> tuple[str, str]:
+    """What differs in the chapter's compared output, and in its verdict lines; empty where nothing does."""
+    path = scratch / "notebooks" / f"{breakage.chapter}.ipynb"
+    try:
+        run = run_notebook(path, environment).notebook
+    except CellExecutionError as error:
+        return (f"{error.ename}: {error.evalue.splitlines()[0]}",) * 2
+    except DeadKernelError as error:
+        return (str(error),) * 2
+    changed = list(differences(read(path), run, set((scratch / breakage.file).read_text("utf-8").splitlines())))
+    return "; ".join(changed), "; ".join(line for line in verdict_lines(run) if line in changed)
+
+
+def check(breakage: Breakage) -> Outcome:
+    """Breaks a scratch copy and runs all checks on it, cheapest first."""
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder).resolve()
+        copy_tree(scratch)
+        apply(breakage, scratch)
+        environment = environment_of(scratch)
+        return Outcome(run_unit_tests(scratch, environment), *run_chapter(breakage, scratch, environment))
+
+
+def report(breakage: Breakage, outcome: Outcome) -> str:
+    """The rows of one breakage in the table: what each check said."""
+    checks = (("unit tests", outcome.unit_tests), (f"{breakage.chapter} chapter", outcome.chapter))
+    rows = [*checks, ("verdict lines", outcome.verdicts)]
+    return "\n".join([breakage.name, *(f"  {name:14} {said or '(passed)'}" for name, said in rows)])
+
+
+def judge(outcomes: list[tuple[Breakage, Outcome]]) -> list[str]:
+    """Complaints: what passed although it is broken, or was caught although it is whole."""
+    complaints = []
+    for breakage, outcome in outcomes:
+        if breakage.edits and not outcome.caught:
+            complaints.append(f"NOT CAUGHT: {breakage.name}")
+        if not breakage.edits and outcome.caught:
+            complaints.append(f"the {breakage.chapter} chapter fails unbroken, so nothing here is proved for it")
+    return complaints
+
+
+def main() -> int:
+    """Checks the unbroken tree and every breakage; returns the exit status."""
+    outcomes = []
+    with ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as pool:
+        todo = UNBROKEN + BREAKAGES
+        for breakage, outcome in zip(todo, pool.map(check, todo), strict=True):
+            outcomes.append((breakage, outcome))
+            print(report(breakage, outcome), flush=True)
+    missed = [breakage.name for breakage, outcome in outcomes if breakage.edits and not outcome.verdicts]
+    print(f"\n{len(BREAKAGES)} breakages; verdict lines alone let pass: {', '.join(missed) or 'none'}")
+    complaints = judge(outcomes)
+    print("\n".join(complaints) or "Every breakage was caught.")
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
