@@ -1,0 +1,454 @@
+"""Digits: splits, batches and their order, drawn pixels; and every way in which MNIST or images can be wrong."""
+
+import hashlib
+import io
+import os
+import pickle
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from helpers import data, losses, models, networks
+from helpers.checks import ImageError, check_images
+
+IMAGE = (28, 28, 1)
+
+
+def uniform_images(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((count, *IMAGE), dtype=np.float32)
+
+
+def digests(images: np.ndarray) -> set[bytes]:
+    return {image.tobytes() for image in images}
+
+
+# The digits that scikit-learn ships
+
+
+@pytest.fixture(scope="module")
+def digits() -> data.Digits:
+    return data.load("quick")
+
+
+def test_small_digits_are_split_in_three_that_share_no_image(digits: data.Digits) -> None:
+    sizes = [len(split.images) for split in digits[1:]]
+    assert sizes == [1_077, 360, 360]
+    assert len(set().union(*(digests(split.images) for split in digits[1:]))) == sum(sizes)
+
+
+def test_each_split_has_all_classes_in_equal_shares(digits: data.Digits) -> None:
+    shares = [np.bincount(split.labels, minlength=10) / len(split.labels) for split in digits[1:]]
+    assert np.ptp(shares, axis=0).max() < 0.01
+
+
+def test_small_digits_are_images_as_the_book_has_them(digits: data.Digits) -> None:
+    for images, labels in digits[1:]:
+        assert check_images(images) is images
+        assert images.max() > 0.9
+        assert labels.dtype == np.int64
+        assert labels.shape == (len(images),)
+
+
+def test_small_digits_are_the_same_each_time(digits: data.Digits) -> None:
+    again = data.load_small_digits()
+    for one, other in zip(digits[1:], again[1:], strict=True):
+        assert np.array_equal(one.images, other.images)
+        assert np.array_equal(one.labels, other.labels)
+
+
+def test_labels_belong_to_their_images(digits: data.Digits) -> None:
+    """The nearest training image of a test image shows the same digit nearly always."""
+    flat = digits.test.images.reshape(360, -1), digits.train.images.reshape(1_077, -1)
+    distances = np.square(flat[0]).sum(axis=1)[:, None] - 2 * flat[0] @ flat[1].T + np.square(flat[1]).sum(axis=1)
+    assert np.mean(digits.train.labels[distances.argmin(axis=1)] == digits.test.labels) > 0.95
+
+
+def test_small_digits_are_placed_as_mnist_places_its_own(digits: data.Digits) -> None:
+    images = digits.train.images[..., 0]
+    mass, pixels = images.sum(axis=(1, 2)), np.arange(28)
+    for axis in (1, 2):
+        center = (images.sum(axis=axis) @ pixels) / mass
+        assert np.abs(center - 13.5).max() <= 0.5 + 1e-4
+    inked = [np.flatnonzero(images.max(axis=(0, axis)) > 0) for axis in (1, 2)]
+    assert all(ink.min() >= 1 and ink.max() <= 26 for ink in inked)
+
+
+def test_an_image_off_centre_is_moved_to_the_middle() -> None:
+    image = np.zeros((1, 20, 20, 1), np.float32)
+    image[0, 4:8, 10:16] = 1.0  # centre of mass at (5.5, 12.5)
+    placed = data.center_by_mass(image)[0, ..., 0]
+    assert placed[12:16, 11:17].sum() == placed.sum() == 24.0
+
+
+# Batches
+
+
+def index_images(count: int) -> np.ndarray:
+    """Images that carry their number as their grey value."""
+    return np.broadcast_to((np.arange(count, dtype=np.float32) / count)[:, None, None, None], (count, *IMAGE)).copy()
+
+
+def numbers_of(batches: tf.data.Dataset, steps: int, count: int) -> np.ndarray:
+    """Which of the index images stand in each of the first batches, (steps, batch)."""
+    return np.stack([np.round(batch[:, 0, 0, 0] * count).astype(int) for batch in batches.take(steps)])
+
+
+HELD_OUT = np.ones((1, *IMAGE), np.float32)
+
+
+def test_each_pass_takes_each_image_once_in_a_new_order() -> None:
+    passes = numbers_of(data.make_batches(index_images(40), 8, 0, HELD_OUT), 15, 40).reshape(3, 40)
+    assert [sorted(numbers) for numbers in passes] == [list(range(40))] * 3
+    assert len({tuple(numbers) for numbers in [*passes, range(40)]}) == 4
+
+
+def test_a_pass_leaves_out_what_does_not_fill_a_batch() -> None:
+    passes = numbers_of(data.make_batches(index_images(40), 15, 0, HELD_OUT), 60, 40).reshape(30, 30)
+    assert all(len(set(numbers)) == 30 for numbers in passes)
+    assert len(set(passes.ravel())) == 40  # not always the same ones
+
+
+def test_batches_depend_on_seed_and_step_alone() -> None:
+    images = uniform_images(12)
+    batches = [np.stack(list(data.make_batches(images, 4, seed, HELD_OUT, binary=True).take(7))) for seed in (3, 3, 4)]
+    later = np.stack(list(data.make_batches(images, 4, 3, HELD_OUT, binary=True).skip(5).take(2)))
+    assert np.array_equal(batches[0], batches[1])
+    assert np.array_equal(batches[0][5:], later)
+    assert not np.array_equal(batches[0], batches[2])
+
+
+def test_grey_batches_are_the_images_themselves() -> None:
+    images = uniform_images(12)
+    batch = next(iter(data.make_batches(images, 12, 0, HELD_OUT))).numpy()
+    assert digests(batch) == digests(images)
+
+
+def test_binary_pixels_are_drawn_afresh_with_the_probability_of_their_grey() -> None:
+    grey = np.linspace(0.0, 1.0, 784, dtype=np.float32).reshape(IMAGE)
+    batches = data.make_batches(np.repeat(grey[None], 50, axis=0), 50, 0, HELD_OUT, binary=True)
+    draws = np.concatenate(list(batches.take(20)))  # (1000, 28, 28, 1), one image in 20 passes
+    assert set(np.unique(draws)) == {0.0, 1.0}
+    z = (draws.mean(axis=0) - grey) / np.sqrt(grey * (1 - grey) / len(draws) + 1e-12)
+    assert np.abs(z).max() < 5.0
+    assert 0.8 < z.std() < 1.2
+    differing = np.mean(draws[:50] != draws[50:100])  # two draws of one pixel differ with probability 2 g (1 - g)
+    assert differing == pytest.approx(np.mean(2 * grey * (1 - grey)), abs=0.02)
+
+
+def strongest_link(pixels: np.ndarray, noise: np.ndarray) -> float:
+    """The largest correlation between drawn pixels and the noise, or its size, up to three places apart; in sds."""
+    pixels = pixels.ravel() - pixels.mean()
+    links = [
+        np.corrcoef(pixels, np.roll(values.ravel(), places))[0, 1]
+        for places in range(-3, 4)
+        for values in (noise, np.abs(noise))
+    ]
+    return float(np.abs(links).max() * np.sqrt(pixels.size))
+
+
+def latent_noise_of(vae: models.VAE, step: int, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """The noise that a VAE draws in a training step."""
+    drawn = []
+    with monkeypatch.context() as patch:
+        patch.setattr(losses, "reparameterise", lambda mean, log_variance, noise: drawn.append(noise) or mean)
+        vae.compute_terms(np.zeros((8, *IMAGE), np.float32), step, training=True)
+    return drawn[0].numpy()
+
+
+def test_pixel_noise_is_not_the_latent_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    seed, step = 5, 3
+    vae = models.VAE(networks.build_dense_encoder(784, ()), networks.build_dense_decoder(784, ()), seed=seed)
+    latent = latent_noise_of(vae, step, monkeypatch)  # (8, 784), as many as pixels
+    grey = np.full((8, *IMAGE), 0.5, np.float32)
+    pixels = np.stack(list(data.make_batches(grey, 8, seed, HELD_OUT, binary=True).take(step + 1)))[step]
+    same_stream = (tf.random.stateless_uniform(pixels.shape, (seed, step)) < 0.5).numpy().astype(float)
+    assert strongest_link(same_stream, latent) > 20.0  # what it would be without a stream of its own
+    assert strongest_link(pixels, latent) < 5.0
+
+
+def test_too_few_images_for_a_batch_are_refused() -> None:
+    with pytest.raises(ImageError, match="5 images do not fill a batch of 8"):
+        data.make_batches(uniform_images(5), 8, 0, HELD_OUT)
+
+
+# Held-out images
+
+
+def check_leak() -> None:
+    images = uniform_images(10)
+    with pytest.raises(data.LeakError, match="2 of the 10 training images are held out"):
+        data.make_batches(images, 4, 0, np.concatenate([images[3:5], uniform_images(5, seed=1)]))
+
+
+def test_held_out_images_are_refused_for_training() -> None:
+    check_leak()
+
+
+def test_other_images_are_not_refused(digits: data.Digits) -> None:
+    data.refuse_held_out(digits.train.images, digits.test.images)
+    data.refuse_held_out(digits.train.images, digits.validation.images)
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [("refuse_held_out", lambda images, held_out: None), ("_digest", lambda images: {len(images)})],
+    ids=["no guard", "guard that compares counts"],
+)
+def test_a_leak_that_nobody_refuses_is_caught(name: str, broken, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, name, broken)
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        check_leak()
+
+
+def test_fixed_binary_images_follow_grey_and_seed() -> None:
+    grey = uniform_images(300)
+    one, same, other = (data.draw_binary(grey, seed) for seed in (1, 1, 2))
+    assert check_images(one, binary=True).dtype == np.float32
+    assert np.array_equal(one, same)
+    assert np.mean(one != other) == pytest.approx(1 / 3, abs=0.01)  # the mean of 2 g (1 - g) over [0, 1]
+    assert np.mean(one[grey > 0.9]) == pytest.approx(0.95, abs=0.01)
+    assert np.mean(one[grey < 0.1]) == pytest.approx(0.05, abs=0.01)
+
+
+# Images at the door
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 28, 28), np.float32), r"shape \(2, 28, 28\), expected \(count, 28, 28, 1\); try images"),
+        (np.zeros((2, 32, 32, 1), np.float32), r"shape \(2, 32, 32, 1\)"),
+        (np.zeros((2, *IMAGE), np.uint8), "type uint8, expected float32"),
+        (np.zeros((2, *IMAGE)), "type float64, expected float32"),
+        (np.full((2, *IMAGE), np.nan, np.float32), "1568 values that are not finite"),
+        (np.full((2, *IMAGE), np.inf, np.float32), "not finite"),
+        (np.full((2, *IMAGE), 255.0, np.float32), r"range from 255 to 255, expected \[0, 1\]"),
+        (np.full((2, *IMAGE), -0.5, np.float32), r"range from -0.5 to -0.5, expected \[0, 1\]"),
+    ],
+    ids=["no channel", "size", "bytes", "double", "NaN", "infinite", "above", "below"],
+)
+def test_wrong_images_are_refused(images: np.ndarray, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        check_images(images)
+    with pytest.raises(ImageError, match=message):
+        data.make_batches(images, 2, 0, HELD_OUT)
+
+
+def test_grey_images_are_refused_where_binary_ones_are_asked_for() -> None:
+    assert check_images(uniform_images(2)).shape == (2, *IMAGE)
+    with pytest.raises(ImageError, match="draw_binary"):
+        check_images(uniform_images(2), binary=True)
+
+
+# MNIST: a stand-in with its shapes, types and labels, whose digests count as MNIST's
+
+STAND_IN = {
+    name: np.resize(np.arange(251 if name.startswith("x") else 10, dtype=np.uint8), shape)
+    for name, shape in data.MNIST_SHAPES.items()
+}
+
+
+@pytest.fixture
+def mnist_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where MNIST_NPZ points. Any fall back to the download fails the test."""
+    path = tmp_path / "mnist.npz"
+    digests = {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in STAND_IN.items()}
+    monkeypatch.setenv("MNIST_NPZ", str(path))
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: pytest.fail("fell back to the download"))
+    monkeypatch.setattr(data, "MNIST_SHA256", digests)
+    yield path
+    if path.is_file():
+        path.unlink()  # 55 MB that pytest would keep
+
+
+def test_mnist_is_read_from_the_file_named(mnist_file: Path) -> None:
+    np.savez(mnist_file, **STAND_IN)
+    mnist = data.load("full")
+    assert [len(split.images) for split in mnist[1:]] == [50_000, 10_000, 10_000]
+    for images, labels in mnist[1:]:
+        check_images(images)
+        assert np.ptp(np.bincount(labels)) == 0  # stratified: the stand-in has as many of each class
+        assert labels.dtype == np.int64
+    assert np.array_equal(np.round(mnist.test.images[..., 0] * 255), STAND_IN["x_test"])
+    assert np.array_equal(mnist.test.labels, STAND_IN["y_test"])
+    brightness = [STAND_IN["x_train"].mean(axis=(1, 2)), np.concatenate([mnist.train.images, mnist.validation.images])]
+    np.testing.assert_allclose(np.sort(brightness[0]), np.sort(brightness[1].mean(axis=(1, 2, 3)) * 255), rtol=1e-4)
+
+
+def altered(name: str, change) -> dict[str, np.ndarray]:
+    array = STAND_IN[name].copy()
+    change(array)
+    return {name: array}
+
+
+def swapped(one: str, other: str) -> dict[str, np.ndarray]:
+    return {one: STAND_IN[other], other: STAND_IN[one]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"x_train": STAND_IN["x_train"].reshape(-1, 784)},
+            r"x_train has shape \(60000, 784\), expected .60000, 28, 28",
+        ),
+        ({"y_test": STAND_IN["y_test"][:-1]}, r"y_test has shape \(9999,\), expected \(10000,\)"),
+        ({"x_test": STAND_IN["x_test"].astype(np.float32)}, "x_test has type float32, expected uint8"),
+        ({"y_train": STAND_IN["y_train"].astype(np.int64)}, "y_train has type int64, expected uint8"),
+        ({"x_train": STAND_IN["x_train"] // 250}, "pixels of x_train end at 1, expected 0 to 255"),
+        (altered("y_train", lambda y: y.__setitem__(7, 10)), r"labels in y_train are \[0, .*10\], expected .* 0 to 9"),
+        (altered("y_test", lambda y: np.minimum(y, 8, out=y)), r"labels in y_test are \[0, .*8\], expected .* 0 to 9"),
+        (swapped("x_train", "x_test") | swapped("y_train", "y_test"), "x_train has shape .*seem to be swapped"),
+        (swapped("x_train", "y_train"), "x_train has shape .*seem to be swapped"),
+        (swapped("y_train", "y_test"), "y_train has shape"),
+        (altered("x_test", lambda x: x.__setitem__((5, 6, 7), 255)), "x_test is not MNIST's"),
+        (altered("x_train", lambda x: x.__setitem__(slice(2), x[1::-1].copy())), "x_train is not MNIST's"),
+    ],
+    ids=[
+        "shape",
+        "length",
+        "image type",
+        "label type",
+        "range",
+        "an eleventh label",
+        "nine labels",
+        "training and test swapped",
+        "images and labels swapped",
+        "labels swapped",
+        "one pixel",
+        "order",
+    ],
+)
+def test_arrays_that_are_not_mnist_are_refused(mnist_file: Path, changes: dict[str, np.ndarray], message: str) -> None:
+    np.savez(mnist_file, **(STAND_IN | changes))
+    with pytest.raises(data.MnistError, match=f"^{re.escape(str(mnist_file))}: .*{message}"):
+        data.load("full")
+
+
+def test_a_missing_array_is_refused_by_name(mnist_file: Path) -> None:
+    np.savez(mnist_file, **{name: array for name, array in STAND_IN.items() if name != "y_test"})
+    with pytest.raises(
+        data.MnistError, match=r"no array y_test; expected .*, found \['x_train', 'y_train', 'x_test'\]"
+    ):
+        data.load("full")
+
+
+SMALL = {name: np.ones((2,) * len(shape), np.uint8) for name, shape in data.MNIST_SHAPES.items()}
+
+
+def packed(save) -> bytes:
+    file = io.BytesIO()
+    save(file, **SMALL)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_file_cut_short_anywhere_is_refused(mnist_file: Path, save) -> None:
+    whole = packed(save)
+    mnist_file.write_bytes(whole)
+    assert set(data.read_mnist_file(mnist_file)) == set(SMALL)
+    for length in range(0, len(whole), 7):
+        mnist_file.write_bytes(whole[:length])
+        with pytest.raises(data.MnistError, match=r"cannot be read .*fetch the file again"):
+            data.load("full")
+
+
+@pytest.mark.xfail(raises=RuntimeError, reason="helpers.data: zipfile's own errors are not caught yet")
+def test_a_file_with_wrong_bytes_gives_arrays_or_a_named_error(mnist_file: Path) -> None:
+    whole, rng = packed(np.savez), np.random.default_rng(0)
+    refused = 0
+    for place in rng.integers(len(whole), size=400):
+        mnist_file.write_bytes(whole[:place] + bytes([whole[place] ^ rng.integers(1, 256)]) + whole[place + 1 :])
+        try:
+            data.read_mnist_file(mnist_file)
+        except data.MnistError:
+            refused += 1
+    assert refused > 100
+
+
+class Payload:
+    """What a hostile pickle would do on being read: make a file."""
+
+    def __init__(self, proof: Path) -> None:
+        self.proof = proof
+
+    def __reduce__(self):
+        return Path.touch, (self.proof,)
+
+
+def save_pickled_arrays(path: Path, proof: Path) -> None:
+    np.savez(path, **(SMALL | {"x_train": np.array([Payload(proof)], dtype=object)}))
+
+
+def save_bare_pickle(path: Path, proof: Path) -> None:
+    path.write_bytes(pickle.dumps(Payload(proof)))
+
+
+@pytest.mark.parametrize("save", [save_pickled_arrays, save_bare_pickle])
+def test_pickled_objects_are_refused_and_never_unpickled(mnist_file: Path, tmp_path: Path, save) -> None:
+    proof = tmp_path / "unpickled"
+    save(mnist_file, proof)
+    with pytest.raises(data.MnistError, match=r"cannot be read .*pickled objects"):
+        data.load("full")
+    assert not proof.exists()
+    loaded = np.load(mnist_file, allow_pickle=True)
+    if save is save_pickled_arrays:
+        loaded["x_train"]
+    assert proof.exists()  # the payload works, so the line above could have failed
+
+
+def save_one_array(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, SMALL["x_train"])
+
+
+@pytest.mark.parametrize(
+    ("save", "message"),
+    [
+        (lambda path: path.write_text("<!DOCTYPE html><title>404</title>"), "cannot be read .*A web page saved under"),
+        (lambda path: path.mkdir(), "cannot be read"),
+        (lambda path: None, "there is no such file; MNIST_NPZ should name an .npz file with the arrays x_train,"),
+        pytest.param(
+            save_one_array,
+            "cannot be read|one array",
+            marks=pytest.mark.xfail(raises=TypeError, reason="helpers.data: an .npy file is not refused by name yet"),
+        ),
+    ],
+    ids=["web page", "folder", "missing", "npy"],
+)
+def test_a_path_that_holds_no_npz_file_is_refused(mnist_file: Path, save, message: str) -> None:
+    save(mnist_file)
+    with pytest.raises(data.MnistError, match=message):
+        data.load("full")
+
+
+def test_a_failed_download_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail():
+        raise Exception("URL fetch failure on https://example.invalid: None")
+
+    monkeypatch.delenv("MNIST_NPZ", raising=False)
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", fail)
+    with pytest.raises(data.MnistError, match=r"URL fetch failure.* Set MNIST_NPZ .* or BOOK_PROFILE=quick"):
+        data.load("full")
+
+
+def test_the_download_is_checked_like_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = ((STAND_IN["x_train"], STAND_IN["y_train"]), (STAND_IN["x_test"], STAND_IN["y_test"]))
+    monkeypatch.delenv("MNIST_NPZ", raising=False)
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: pairs)
+    with pytest.raises(data.MnistError, match="the download: x_train is not MNIST's"):
+        data.load("full")
+
+
+@pytest.mark.skipif(not os.environ.get("MNIST_NPZ"), reason="MNIST_NPZ names no copy of MNIST")
+def test_the_real_mnist_is_accepted() -> None:
+    mnist = data.load("full")
+    assert [len(split.images) for split in mnist[1:]] == [50_000, 10_000, 10_000]
+    assert np.bincount(mnist.test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert mnist.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
+    assert not digests(mnist.train.images) & digests(mnist.test.images)
