@@ -70,9 +70,9 @@ def unit_tests(root: Path) -> list[str]:
     return [str(path.relative_to(root)) for path in paths if any(helpers_imported(ast.parse(path.read_text("utf-8"))))]
 
 
-def run_unit_tests(scratch: Path, environment: dict[str, str]) -> str:
-    """The first unit test that fails and its reason; empty where all pass."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *unit_tests(scratch)]
+def run_tests(files: list[str], scratch: Path, environment: dict[str, str]) -> str:
+    """The first test that fails and its reason; empty where all pass."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files]
     ended = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True)
     if ended.returncode == 0:
         return ""
@@ -110,7 +110,8 @@ def check(breakage: Breakage) -> Outcome:
         copy_tree(scratch)
         apply(breakage, scratch)
         environment = environment_of(scratch)
-        return Outcome(run_unit_tests(scratch, environment), *run_chapter(breakage, scratch, environment))
+        failed = run_tests(unit_tests(scratch), scratch, environment)
+        return Outcome(failed, *run_chapter(breakage, scratch, environment))
 
 
 def report(breakage: Breakage, outcome: Outcome) -> str:
@@ -134,11 +135,15 @@ def judge(outcomes: list[tuple[Breakage, Outcome]]) -> list[str]:
 def main() -> int:
     """Checks the unbroken tree and every breakage; returns the exit status."""
     outcomes = []
-    with ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as pool:
-        todo = UNBROKEN + BREAKAGES
-        for breakage, outcome in zip(todo, pool.map(check, todo), strict=True):
-            outcomes.append((breakage, outcome))
-            print(report(breakage, outcome), flush=True)
+    try:
+        with ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as pool:
+            todo = UNBROKEN + BREAKAGES
+            for breakage, outcome in zip(todo, pool.map(check, todo), strict=True):
+                outcomes.append((breakage, outcome))
+                print(report(breakage, outcome), flush=True)
+    except BreakageError as error:
+        print(error, file=sys.stderr)
+        return 1
     missed = [breakage.name for breakage, outcome in outcomes if breakage.edits and not outcome.verdicts]
     print(f"\n{len(BREAKAGES)} breakages; verdict lines alone let pass: {', '.join(missed) or 'none'}")
     complaints = judge(outcomes)

@@ -1,0 +1,119 @@
+"""`make breakages` can be trusted: every breakage fits the code, and one that no check catches is reported."""
+
+from pathlib import Path
+
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from tools import breakages
+from tools.breakage_list import BREAKAGES, Breakage, BreakageError, apply
+from tools.breakages import Outcome
+from tools.environment import quick_environment
+from tools.notebook_files import ROOT, write
+
+IN_HELPERS = [breakage for breakage in BREAKAGES if breakage.file.startswith("helpers/")]
+WHOLE = Breakage("nothing", "notebooks/vae.ipynb", "vae", {})
+CAUGHT, PASSED = Outcome("tests/test_a.py::test_b", "a line", ""), Outcome("", "", "")
+
+
+def name_of(breakage: Breakage) -> str:
+    return breakage.name
+
+
+def write_file(text: str, path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES, ids=name_of)
+def test_a_breakage_fits_the_code_and_changes_it(breakage: Breakage, tmp_path: Path) -> None:
+    write_file((ROOT / breakage.file).read_text(encoding="utf-8"), tmp_path / breakage.file)
+    apply(breakage, tmp_path)
+    assert (tmp_path / breakage.file).read_bytes() != (ROOT / breakage.file).read_bytes()
+
+
+# The cheap form of `make breakages`: the tests named after the module, without the chapters.
+@pytest.mark.parametrize("breakage", IN_HELPERS, ids=name_of)
+def test_the_unit_tests_of_a_module_catch_what_breaks_it(breakage: Breakage, tmp_path: Path) -> None:
+    breakages.copy_tree(tmp_path)
+    apply(breakage, tmp_path)
+    tests = [f"tests/test_{Path(breakage.file).stem}.py"]
+    assert breakages.run_tests(tests, tmp_path, breakages.environment_of(tmp_path)) != ""
+
+
+def test_the_unit_tests_are_found() -> None:
+    assert {"tests/test_losses.py", "tests/test_models.py"} <= set(breakages.unit_tests(ROOT))
+
+
+@pytest.mark.parametrize("text", ["", "a = 1\na = 1\n"])
+def test_a_breakage_that_does_not_fit_once_is_an_error(text: str, tmp_path: Path) -> None:
+    write_file(text, tmp_path / "helpers" / "x.py")
+    with pytest.raises(BreakageError, match="expected once"):
+        apply(Breakage("one", "helpers/x.py", "vae", {"a = 1": "a = 2"}), tmp_path)
+
+
+def test_checks_that_would_run_other_helpers_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    with pytest.raises(BreakageError, match=r"would run .*helpers"):
+        breakages.environment_of(tmp_path)
+
+
+def test_tests_that_cannot_run_are_no_catch(tmp_path: Path) -> None:
+    with pytest.raises(BreakageError, match="pytest ended with 4"):
+        breakages.run_tests(["tests/test_missing.py"], tmp_path, quick_environment())
+
+
+def test_a_breakage_that_passes_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    passing = BREAKAGES[1]
+    monkeypatch.setattr(
+        breakages, "check", lambda breakage: PASSED if breakage in (passing, *breakages.UNBROKEN) else CAUGHT
+    )
+    assert breakages.main() == 1
+    assert capsys.readouterr().out.endswith(f"NOT CAUGHT: {passing.name}\n")
+
+
+def test_all_caught_and_nothing_red_unbroken_is_a_success() -> None:
+    assert breakages.judge([(WHOLE, PASSED), (BREAKAGES[0], CAUGHT)]) == []
+
+
+def test_checks_that_are_red_anyway_prove_nothing() -> None:
+    assert breakages.judge([(WHOLE, CAUGHT), (BREAKAGES[0], CAUGHT)]) == [
+        "the vae chapter fails unbroken, so nothing here is proved for it"
+    ]
+
+
+def chapter_printing(text: str, source: str = "", tags: tuple[str, ...] = ()) -> NotebookNode:
+    output = new_output("stream", name="stdout", text=text)
+    return new_notebook(cells=[new_code_cell(source, outputs=[output], metadata={"tags": list(tags)})])
+
+
+@pytest.mark.parametrize(
+    ("printed", "tags", "seen"),
+    [
+        ("VAE KL: outside\n", (), ["VAE KL: outside"]),
+        ("VAE KL: within\n", (), []),
+        ("VAE KL: outside\n", ("nbval-ignore-output",), []),
+        ("    kl = -kl  # a listing\n", (), []),
+    ],
+)
+def test_differences_are_what_nbval_compares_without_listings(printed: str, tags: tuple, seen: list[str]) -> None:
+    stored, run = chapter_printing("VAE KL: within\n", tags=tags), chapter_printing(printed, tags=tags)
+    assert list(breakages.differences(stored, run, {"    kl = -kl  # a listing"})) == seen
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        ("print('VAE KL: outside the reference band')", ("VAE KL: outside the reference band",) * 2),
+        ("print('cured: False')", ("cured: False", "")),
+        ("print('VAE KL: within the reference band')", ("", "")),
+        ("raise ValueError('leaked\\nand more')", ("ValueError: leaked",) * 2),
+    ],
+)
+def test_a_chapter_is_run_and_compared_with_its_stored_output(source: str, seen: tuple, tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    write(chapter_printing("VAE KL: within the reference band\n", source), tmp_path / WHOLE.file)
+    assert breakages.run_chapter(WHOLE, tmp_path, quick_environment()) == seen
