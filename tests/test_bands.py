@@ -1,0 +1,168 @@
+"""Reference bands: their factors against published tables, how often they hold, and what the verdict line says."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from helpers import bands
+
+VALUES = [3.0, 5.0, 4.0, 6.0, 2.0, 4.5, 3.5, 5.5, 2.5, 4.0]  # mean 4
+SPREAD = float(np.std(VALUES, ddof=1))
+
+
+# Factors and bands: published for a content of 99 % and a confidence of 95 %
+
+TWO_SIDED = {10: 4.433, 15: 3.878, 20: 3.615, 30: 3.350, 50: 3.126}  # exact; Howe's are up to 0.015 wider
+ONE_SIDED = {10: 3.981, 15: 3.520, 20: 3.295, 30: 3.064, 50: 2.863}
+
+
+@pytest.mark.parametrize(("count", "published"), TWO_SIDED.items())
+def test_two_sided_factors_are_those_of_the_tables(count: int, published: float) -> None:
+    assert bands.find_tolerance_factor(count, two_sided=True) == pytest.approx(published, abs=0.015)
+
+
+@pytest.mark.parametrize(("count", "published"), ONE_SIDED.items())
+def test_one_sided_factors_are_those_of_the_tables(count: int, published: float) -> None:
+    assert bands.find_tolerance_factor(count, two_sided=False) == pytest.approx(published, abs=0.002)
+
+
+def test_a_band_is_open_where_nothing_is_bad() -> None:
+    both, one = TWO_SIDED[10] * SPREAD, ONE_SIDED[10] * SPREAD
+    assert bands.form_band(VALUES, "either") == pytest.approx((4.0 - both, 4.0 + both), abs=0.015 * SPREAD)
+    assert bands.form_band(VALUES, "higher") == (-math.inf, pytest.approx(4.0 + one, abs=1e-3))
+    assert bands.form_band(VALUES, "lower") == (pytest.approx(4.0 - one, abs=1e-3), math.inf)
+
+
+@pytest.mark.parametrize("worse", bands.WORSE)
+def test_a_log_band_is_the_band_of_the_logarithms(worse: str) -> None:
+    low, high = bands.form_band(np.exp(VALUES), worse, log=True)
+    expected = bands.form_band(VALUES, worse)
+    assert (np.log(low) if low > 0 else -math.inf, np.log(high)) == pytest.approx(expected)
+    assert low >= 0.0
+
+
+@pytest.mark.parametrize("worse", bands.WORSE)
+def test_bands_hold_what_they_promise(worse: str) -> None:
+    """Of bands from ten normal values, 95 % hold 99 % of all further values or more."""
+    rng = np.random.default_rng(1)
+    formed = [bands.form_band(rng.normal(7.0, 3.0, size=10), worse) for _ in range(1_500)]
+    lows, highs = np.transpose(formed)
+    contents = stats.norm.cdf(highs, 7.0, 3.0) - stats.norm.cdf(lows, 7.0, 3.0)
+    assert np.mean(contents >= 0.99) == pytest.approx(0.95, abs=0.02)  # 3.5 standard errors of 1,500 bands
+
+
+def test_a_band_of_three_standard_deviations_would_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bands, "find_tolerance_factor", lambda count, two_sided: 3.0)
+    with pytest.raises(AssertionError):
+        test_bands_hold_what_they_promise("either")
+
+
+@pytest.mark.parametrize(
+    ("values", "worse", "log", "message"),
+    [
+        (VALUES, "bigger", False, "worse is 'bigger'; expected one of higher, lower, either"),
+        (VALUES[:9], "either", False, "expected 10 or more finite values"),
+        ([*VALUES, math.nan], "either", False, "expected 10 or more finite values"),
+        ([*VALUES, math.inf], "higher", False, "expected 10 or more finite values"),
+        ([*VALUES, 0.0], "higher", True, "positive for a log band"),
+        ([VALUES], "either", False, "expected 10 or more finite values"),
+    ],
+    ids=["side", "nine seeds", "NaN", "infinite", "zero in a log band", "nested"],
+)
+def test_values_that_form_no_band_are_refused(values: list, worse: str, log: bool, message: str) -> None:
+    with pytest.raises(bands.BandError, match=message):
+        bands.form_band(values, worse, log)
+
+
+# The verdict line
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (2.0, "within the reference band"),
+        (1.0, "within the reference band"),
+        (3.0, "within the reference band"),
+        (3.25, "outside the reference band: 3.25, 0.25 above its upper end 3"),
+        (0.5, "outside the reference band: 0.5, 0.5 below its lower end 1"),
+        (math.inf, "outside the reference band: inf, inf above its upper end 3"),
+        (math.nan, "outside the reference band: nan cannot be compared"),
+    ],
+)
+def test_a_band_says_on_which_side_and_by_how_much(value: float, said: str) -> None:
+    assert bands.Band(1.0, 3.0).judge(value) == said
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_no_band_holds_what_is_not_finite(value: float) -> None:
+    for band in (bands.Band(-math.inf, 3.0), bands.Band(1.0, math.inf)):
+        assert band.judge(value).startswith("outside the reference band")
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of results with one metric of one chapter."""
+    monkeypatch.setattr(bands, "find_results", lambda: tmp_path)
+    monkeypatch.delenv("BOOK_BAND_LOG", raising=False)
+    metric = {"values": VALUES, "worse": "higher", "log": False}
+    (tmp_path / "bands").mkdir()
+    (tmp_path / "bands" / "quick.json").write_text(json.dumps({"vae": {"metrics": {"test NLL": metric}}}))
+    return tmp_path
+
+
+def test_verdicts_name_chapter_metric_and_judgement(results: Path, capsys: pytest.CaptureFixture) -> None:
+    reference = bands.Reference("vae", "quick")
+    reference.verdict("test NLL", 4.2, worse="higher")
+    reference.verdict("test NLL", 1e6, worse="higher")
+    reference.verdict("another metric", 4.2, worse="higher")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "VAE test NLL: within the reference band"
+    assert lines[1].startswith("VAE test NLL: outside the reference band: 1e+06, 1e+06 above its upper end")
+    assert lines[2] == "VAE another metric: no reference band yet"
+
+
+@pytest.mark.parametrize(("chapter", "profile"), [("gan", "quick"), ("vae", "full")])
+def test_chapter_or_profile_without_results_has_no_band_yet(
+    results: Path, capsys: pytest.CaptureFixture, chapter: str, profile: str
+) -> None:
+    bands.Reference(chapter, profile).verdict("test NLL", 4.2, worse="higher")
+    assert capsys.readouterr().out == f"{chapter.upper()} test NLL: no reference band yet\n"
+
+
+@pytest.mark.parametrize(("worse", "log"), [("lower", False), ("either", False), ("higher", True)])
+def test_a_band_formed_otherwise_is_refused(results: Path, worse: str, log: bool) -> None:
+    with pytest.raises(bands.BandError, match=r"vae test NLL: .*measure it again with `make bands`"):
+        bands.Reference("vae", "quick").verdict("test NLL", 4.2, worse=worse, log=log)
+
+
+def test_verdicts_are_logged_for_the_measurement(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = results / "log.jsonl"
+    monkeypatch.setenv("BOOK_BAND_LOG", str(log))
+    reference = bands.Reference("vae", "quick")
+    reference.verdict("test NLL", np.float32(4.25), worse="higher")
+    reference.verdict("another metric", 1e6, worse="lower", log=True)
+    assert [json.loads(line) for line in log.read_text().splitlines()] == [
+        {"chapter": "vae", "metric": "test NLL", "value": 4.25, "worse": "higher", "log": False},
+        {"chapter": "vae", "metric": "another metric", "value": 1e6, "worse": "lower", "log": True},
+    ]
+
+
+def test_without_a_log_nothing_is_written(results: Path) -> None:
+    bands.Reference("vae", "quick").verdict("test NLL", 4.2, worse="higher")
+    assert [path.name for path in results.rglob("*") if path.is_file()] == ["quick.json"]
+
+
+# Where results are
+
+
+def test_results_stand_in_the_package_or_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "helpers"
+    package.mkdir()
+    monkeypatch.setattr(bands, "__file__", str(package / "bands.py"))
+    assert bands.find_results() == tmp_path / "results"
+    (package / "results").mkdir()
+    assert bands.find_results() == package / "results"

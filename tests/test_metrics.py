@@ -1,0 +1,228 @@
+"""Metrics against closed forms, other implementations, published values; and in the right order for good and bad."""
+
+import numpy as np
+import pytest
+from scipy import linalg
+from scipy.spatial.distance import cdist
+from sklearn.decomposition import PCA
+
+from helpers import data, metrics
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20140612)
+
+
+def with_moments(rng: np.random.Generator, count: int, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Points whose own mean and covariance are exactly these, (count, dimensions)."""
+    points = rng.standard_normal((count, len(mean)))
+    points = np.linalg.solve(np.linalg.cholesky(np.cov(points.T)), (points - points.mean(axis=0)).T).T
+    return mean + points @ np.linalg.cholesky(covariance).T
+
+
+# The Frechet distance
+
+
+def test_frechet_distance_of_known_gaussians(rng: np.random.Generator) -> None:
+    """With covariances a^2 and b^2 along the axes it is |shift|^2 + sum (a - b)^2."""
+    a, b, shift = np.array([1.0, 2.0, 0.5]), np.array([3.0, 2.0, 0.1]), np.array([1.0, 0.0, -2.0])
+    real = with_moments(rng, 50, np.zeros(3), np.diag(a**2))
+    fake = with_moments(rng, 50, shift, np.diag(b**2))
+    assert metrics.frechet_distance(real, fake) == pytest.approx(np.sum(shift**2) + np.sum((a - b) ** 2))
+
+
+def test_frechet_distance_tends_to_that_of_the_distributions(rng: np.random.Generator) -> None:
+    real, fake = rng.standard_normal((2, 100_000, 4))
+    assert metrics.frechet_distance(real, 2.0 * fake + 0.5) == pytest.approx(4 * 0.5**2 + 4 * (2 - 1) ** 2, rel=0.02)
+
+
+def test_frechet_distance_of_correlated_features_is_scipys(rng: np.random.Generator) -> None:
+    mixing = rng.normal(size=(2, 6, 6))
+    real, fake = rng.normal(size=(40, 6)) @ mixing[0], rng.normal(size=(40, 6)) @ mixing[1] + 0.3
+    covariances = np.cov(real.T), np.cov(fake.T)
+    root = linalg.sqrtm(covariances[0] @ covariances[1]).real
+    expected = np.sum((real.mean(axis=0) - fake.mean(axis=0)) ** 2) + np.trace(sum(covariances) - 2 * root)
+    assert metrics.frechet_distance(real, fake) == pytest.approx(expected, rel=1e-8)
+    assert metrics.frechet_distance(fake, real) == pytest.approx(expected, rel=1e-8)
+
+
+def test_frechet_distance_copes_with_features_that_never_fire(rng: np.random.Generator) -> None:
+    real, fake = np.zeros((2, 40, 5))
+    real[:, :3], fake[:, :3] = rng.normal(size=(40, 3)), rng.normal(size=(40, 3)) + 1.0
+    expected = metrics.frechet_distance(real[:, :3], fake[:, :3])
+    assert metrics.frechet_distance(real, fake) == pytest.approx(expected, rel=1e-6)
+
+
+# Precision, recall, density, coverage
+
+
+def count_neighbours(real: np.ndarray, fake: np.ndarray, neighbours: int) -> tuple[float, ...]:
+    """The four numbers by their definitions, point by point."""
+    between, within_real, within_fake = cdist(real, fake), cdist(real, real), cdist(fake, fake)
+    real_radii = [sorted(np.delete(row, i))[neighbours - 1] for i, row in enumerate(within_real)]
+    fake_radii = [sorted(np.delete(row, i))[neighbours - 1] for i, row in enumerate(within_fake)]
+    n = len(real)
+    precision = sum(any(between[i, j] < real_radii[i] for i in range(n)) for j in range(n)) / n
+    recall = sum(any(between[i, j] < fake_radii[j] for j in range(n)) for i in range(n)) / n
+    density = sum(between[i, j] < real_radii[i] for i in range(n) for j in range(n)) / (neighbours * n)
+    coverage = sum(any(between[i, j] < real_radii[i] for j in range(n)) for i in range(n)) / n
+    return precision, recall, density, coverage
+
+
+@pytest.mark.parametrize("neighbours", [1, 3, 5])
+def test_manifolds_are_compared_as_their_definitions_say(neighbours: int, rng: np.random.Generator) -> None:
+    real, fake = rng.normal(size=(40, 3)), 1.5 * rng.normal(size=(40, 3)) + 0.5
+    expected = count_neighbours(real, fake, neighbours)
+    assert len(set(expected)) == 4  # so that no two may be exchanged
+    assert metrics.compare_manifolds(real, fake, neighbours) == pytest.approx(expected)
+
+
+def test_manifolds_compare_as_published(rng: np.random.Generator) -> None:
+    """The unit test of Naeem et al.: two draws of N(0, I), 10,000 points in 1,000 dimensions, five neighbours."""
+    real, fake = rng.standard_normal((2, 10_000, 1_000), dtype=np.float32)
+    scores = metrics.compare_manifolds(real, fake, neighbours=5)
+    published = metrics.Manifold(precision=0.477, recall=0.471, density=1.056, coverage=0.974)
+    # Four standard deviations of the difference between two such comparisons, estimated from nine of them
+    tolerance = metrics.Manifold(precision=0.06, recall=0.05, density=0.3, coverage=0.03)
+    for name, value in scores._asdict().items():
+        assert value == pytest.approx(getattr(published, name), abs=getattr(tolerance, name)), name
+
+
+# The order of good and bad: identical, a model's worth of difference, collapsed
+
+
+def rank(real: np.ndarray, *others: np.ndarray) -> None:
+    """Each of the others is further from real than the one before it, in every respect that the metric has."""
+    distances = [metrics.frechet_distance(real, fake) for fake in others]
+    scores = [metrics.compare_manifolds(real, fake) for fake in others]
+    assert distances == sorted(set(distances))
+    assert distances[0] == pytest.approx(0.0, abs=1e-6)
+    for name in ("recall", "coverage"):
+        values = [getattr(score, name) for score in scores]
+        assert values == sorted(set(values), reverse=True), (name, values)
+    assert (scores[0].precision, scores[0].recall, scores[0].coverage) == (1.0, 1.0, 1.0)
+
+
+def test_features_are_ranked_identical_trained_collapsed(rng: np.random.Generator) -> None:
+    real, drawn = rng.normal(size=(2, 300, 8))
+    trained = 0.9 * drawn + 0.2
+    collapsed = real[:3].repeat(100, axis=0) + 0.01 * rng.normal(size=real.shape)
+    rank(real, real.copy(), trained, collapsed)
+    assert metrics.compare_manifolds(real, collapsed).precision == 1.0  # a collapsed model may well be precise
+
+
+def test_digits_are_ranked_identical_trained_collapsed(rng: np.random.Generator) -> None:
+    digits = data.load_small_digits()
+    pca = PCA(16, random_state=0).fit(digits.train.images.reshape(-1, 784))
+
+    def features(images: np.ndarray) -> np.ndarray:
+        return pca.transform(images.reshape(-1, 784))
+
+    unseen = digits.validation.images
+    noisy = np.clip(unseen + 0.3 * rng.normal(size=unseen.shape), 0.0, 1.0)
+    one_class = digits.train.images[digits.train.labels == 1][:90].repeat(4, axis=0)
+    real = features(digits.test.images)
+    rank(real, real.copy(), *(features(images) for images in (unseen, noisy, one_class)))
+
+
+# The likelihood
+
+
+def test_importance_weighted_nll_is_minus_the_log_of_the_mean_weight() -> None:
+    weights = np.array([[0.1, 0.4, 0.5], [0.3, 0.2, 0.5]])  # (samples, count)
+    bounds = -np.log([0.2, 0.3, 0.5])
+    found = metrics.importance_weighted_nll(np.log(weights))
+    assert found == pytest.approx((bounds.mean(), bounds.std(ddof=1) / np.sqrt(3)))
+
+
+def test_importance_weighted_nll_does_not_underflow() -> None:
+    value, standard_error = metrics.importance_weighted_nll(np.full((5, 4), -2_000.0, np.float32))
+    assert (value, standard_error) == (pytest.approx(2_000.0), 0.0)
+
+
+def test_importance_weighted_nll_falls_to_the_truth_with_more_samples(rng: np.random.Generator) -> None:
+    """Log-normal weights of mean 1: the true value is 0, one sample gives half the variance of their logarithm."""
+    log_weights = rng.normal(-0.5, 1.0, size=(1_000, 500))
+    few, many = (metrics.importance_weighted_nll(log_weights[:samples])[0] for samples in (1, 1_000))
+    assert few == pytest.approx(0.5, abs=0.2)
+    assert many == pytest.approx(0.0, abs=0.01)
+
+
+# Classes, neighbours, copies
+
+
+def test_classes_count_from_one_in_a_hundred() -> None:
+    assert metrics.count_classes(np.arange(1_000) % 10) == 10
+    assert metrics.count_classes([3] * 990 + [5] * 10) == 2
+    assert metrics.count_classes([3] * 991 + [5] * 9) == 1
+    assert metrics.count_classes([3] * 80 + [5] * 20, minimum_share=0.25) == 1
+
+
+def test_nearest_references_are_the_nearest(rng: np.random.Generator) -> None:
+    images, references = rng.random((5, 4, 4, 1)), rng.random((30, 4, 4, 1))
+    distances = cdist(images.reshape(5, -1), references.reshape(30, -1))
+    indices, found = metrics.find_nearest(images, references)
+    assert indices.tolist() == distances.argmin(axis=1).tolist()
+    np.testing.assert_allclose(found, distances.min(axis=1))
+
+
+def test_copies_of_training_images_are_told_from_new_ones(rng: np.random.Generator) -> None:
+    train, held_out, new = rng.random((3, 400, 6, 6, 1))
+    assert metrics.measure_memorisation(new, train, held_out) == pytest.approx(1.0, abs=0.02)
+    assert metrics.measure_memorisation(0.98 * train[:200], train, held_out) < 0.1
+    assert metrics.measure_memorisation(0.98 * held_out[:200], train, held_out) > 10.0
+
+
+def test_half_copies_lie_between(rng: np.random.Generator) -> None:
+    train, held_out, new = rng.random((3, 400, 6, 6, 1))
+    half = np.concatenate([new[:100], 0.98 * train[:100]])
+    assert metrics.measure_memorisation(half, train, held_out) == pytest.approx(0.5, abs=0.1)
+
+
+# What is refused
+
+FEATURES = np.random.default_rng(0).normal(size=(50, 4))
+
+
+@pytest.mark.parametrize("metric", [metrics.frechet_distance, metrics.compare_manifolds])
+@pytest.mark.parametrize(
+    ("real", "fake", "error", "message"),
+    [
+        (FEATURES, FEATURES[:49], metrics.SampleSizeError, "50 real and 49 fake examples; expected as many of each"),
+        (FEATURES[:4], FEATURES[:4], metrics.SampleSizeError, "4 real and 4 fake examples; .* [56] or more"),
+        (FEATURES, FEATURES[:, :3], metrics.FeatureError, r"shapes \(50, 4\) and \(50, 3\), expected"),
+        (FEATURES.reshape(50, 2, 2), FEATURES, metrics.FeatureError, "expected .count, dimensions. twice"),
+        (FEATURES, np.where(FEATURES > 2, np.nan, FEATURES), metrics.FeatureError, "not finite"),
+        (np.where(FEATURES > 2, np.inf, FEATURES), FEATURES, metrics.FeatureError, "not finite"),
+    ],
+    ids=["unequal counts", "too few", "unequal dimensions", "not flat", "NaN", "infinite"],
+)
+def test_wrong_features_are_refused(metric, real: np.ndarray, fake: np.ndarray, error, message: str) -> None:
+    with pytest.raises(error, match=message):
+        metric(real, fake)
+
+
+def test_the_least_count_of_each_metric() -> None:
+    assert metrics.frechet_distance(FEATURES[:5], FEATURES[:5]) == pytest.approx(0.0, abs=1e-9)
+    with pytest.raises(metrics.SampleSizeError, match="5 or more"):
+        metrics.frechet_distance(FEATURES[:4], FEATURES[:4])
+    assert metrics.compare_manifolds(FEATURES[:3], FEATURES[:3], neighbours=2).coverage == 1.0
+    with pytest.raises(metrics.SampleSizeError, match="4 or more"):
+        metrics.compare_manifolds(FEATURES[:3], FEATURES[:3], neighbours=3)
+
+
+@pytest.mark.parametrize("shape", [(5,), (0, 4), (5, 1), (2, 3, 4)])
+def test_wrong_log_weights_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(metrics.SampleSizeError, match=r"expected \(samples, count\)"):
+        metrics.importance_weighted_nll(np.zeros(shape))
+
+
+def test_too_few_labels_are_refused() -> None:
+    with pytest.raises(metrics.SampleSizeError, match="99 labels are too few"):
+        metrics.count_classes(np.zeros(99, int))
+
+
+def test_unequal_references_are_refused(rng: np.random.Generator) -> None:
+    with pytest.raises(metrics.SampleSizeError, match="5 training images against 4 held out"):
+        metrics.measure_memorisation(rng.random((3, 2)), rng.random((5, 2)), rng.random((4, 2)))
