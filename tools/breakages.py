@@ -23,12 +23,12 @@ from nbformat import NotebookNode
 from tools.breakage_list import BREAKAGES, Breakage, BreakageError, apply
 from tools.environment import quick_environment
 from tools.execute import run_notebook
-from tools.notebook_files import ROOT, chapters, code_cells, helpers_imported, read
+from tools.notebook_files import ROOT, code_cells, helpers_imported, read
 from tools.notebook_structure import printed, verdict_lines
 
 AT_ONCE = 2  # each has one thread; a chapter takes up to 1.5 GB
 # The same checks on code that is whole: were they red anyway, they would prove nothing.
-UNBROKEN = [Breakage("nothing", f"notebooks/{path.name}", path.stem, {}) for path in chapters()]
+UNBROKEN = [Breakage("nothing", "helpers/losses.py", "vae", {}), Breakage("nothing", "notebooks/gan.ipynb", "gan", {})]
 
 
 class Outcome(NamedTuple):
@@ -104,13 +104,14 @@ def run_chapter(breakage: Breakage, scratch: Path, environment: dict[str, str]) 
 
 
 def check(breakage: Breakage) -> Outcome:
-    """Breaks a scratch copy and runs all checks on it, cheapest first."""
+    """Breaks a scratch copy and runs the checks on it, cheapest first; unit tests of helpers do not see a chapter."""
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder).resolve()
         copy_tree(scratch)
         apply(breakage, scratch)
         environment = environment_of(scratch)
-        failed = run_tests(unit_tests(scratch), scratch, environment)
+        in_helpers = breakage.file.startswith("helpers/")
+        failed = run_tests(unit_tests(scratch), scratch, environment) if in_helpers else ""
         return Outcome(failed, *run_chapter(breakage, scratch, environment))
 
 
