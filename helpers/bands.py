@@ -12,6 +12,7 @@ from scipy import stats
 CONTENT, CONFIDENCE = 0.99, 0.95  # a band holds 99 % of runs with 95 % confidence, if runs are normal
 MINIMUM_SEEDS = 10
 WORSE = ("higher", "lower", "either")
+WITHIN = "within the reference band"
 
 
 class BandError(ValueError):
@@ -33,7 +34,7 @@ class Band(NamedTuple):
         if value < self.low:
             return f"outside the reference band: {value:.4g}, {self.low - value:.2g} below its lower end {self.low:.4g}"
         if math.isfinite(value):
-            return "within the reference band"
+            return WITHIN
         return f"outside the reference band: {value} cannot be compared"
 
 
@@ -56,6 +57,11 @@ class Reference:
         _log_for_measurement(self.chapter, metric, value, worse, log)
         band = self.find_band(metric, worse, log)
         print(f"{self.chapter.upper()} {metric}: {band.judge(value) if band else 'no reference band yet'}")
+
+    def excludes(self, metric, value, *, worse, log=False):
+        """Return whether the metric has a band and value, such as that of a broken model, lies outside it."""
+        band = self.find_band(metric, worse, log)
+        return band is not None and band.judge(value) != WITHIN
 
     def find_band(self, metric, worse, log=False):
         """Return the band of a metric, None where none has been measured."""

@@ -8,6 +8,7 @@ from helpers import losses
 from helpers.checks import check_images, check_latent
 
 HELD_OUT_STEP = -1  # the VAE's validation noise: no training step has this number
+EVALUATION_STREAM = 1
 
 
 class GAN(keras.Model):
@@ -79,7 +80,7 @@ class GAN(keras.Model):
 class VAE(keras.Model):
     """An encoder and a decoder trained together under fit() on the negative ELBO, in nats an image.
 
-    Noise comes from the model's own generator: it depends on (seed, step) alone, and validation has one fixed draw.
+    Latent noise depends on (seed, step) alone, and validation has one fixed draw of it.
     Source: Kingma and Welling 2014; kl_weight other than 1: Higgins et al. 2017.
     """
 
@@ -141,7 +142,7 @@ class VAE(keras.Model):
             batch = tf.constant(images[start : start + batch_size])
             for first in range(0, samples, draws_at_once):
                 draws = min(draws_at_once, samples - first)
-                place = tf.constant((seed, start * samples + first))  # a stream of its own for each block of weights
+                place = tf.constant((seed, start * samples + first))  # another for each block of weights
                 block = self._draw_log_weights(batch, tf.constant(draws), place)
                 weights[first : first + draws, start : start + batch_size] = block
         return weights
@@ -150,7 +151,8 @@ class VAE(keras.Model):
     def _draw_log_weights(self, images, draws, seed):
         """Return log weights, (draws, batch), of binary images, (batch, 28, 28, 1)."""
         mean, log_variance = self.encoder(images, training=False)
-        noise = tf.random.stateless_normal((draws, tf.shape(mean)[0], self.latent_size), seed)
+        stream = tf.random.fold_in(seed, EVALUATION_STREAM)  # not the noise of a training step of that number
+        noise = tf.random.stateless_normal((draws, tf.shape(mean)[0], self.latent_size), stream)
         latent = losses.reparameterise(mean, log_variance, noise)  # (draws, batch, latent_size)
         logits = self.decoder(tf.reshape(latent, (-1, self.latent_size)), training=False)
         log_likelihood = losses.bernoulli_log_likelihood(tf.tile(images, (draws, 1, 1, 1)), logits)

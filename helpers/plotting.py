@@ -1,5 +1,7 @@
 """Figures: each function draws on an Axes that it is given and returns it; none of them shows anything."""
 
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -47,7 +49,7 @@ def show_rows(ax, rows):
 
 def plot_curves(ax, curves, x, xlabel, ylabel):
     """Draw curves, {name: values}, over x, told apart by colour and line style."""
-    for style, (name, values) in zip(("-", "--", ":", "-."), curves.items(), strict=False):
+    for style, (name, values) in zip(itertools.cycle(("-", "--", ":", "-.")), curves.items(), strict=False):
         ax.plot(x, values, style, label=name)
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
