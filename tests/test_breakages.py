@@ -42,8 +42,10 @@ def test_the_unit_tests_of_a_module_catch_what_breaks_it(breakage: Breakage, tmp
     assert breakages.run_tests(tests, tmp_path, breakages.environment_of(tmp_path)) != ""
 
 
-def test_the_unit_tests_are_found() -> None:
-    assert {"tests/test_losses.py", "tests/test_models.py"} <= set(breakages.unit_tests(ROOT))
+def test_the_unit_tests_are_found_and_those_of_the_broken_module_come_first() -> None:
+    tests = breakages.unit_tests(ROOT, "helpers/models.py")
+    assert tests[0] == "tests/test_models.py"
+    assert "tests/test_losses.py" in tests
 
 
 @pytest.mark.parametrize("text", ["", "a = 1\na = 1\n"])
@@ -109,6 +111,7 @@ def test_differences_are_what_nbval_compares_without_listings(printed: str, tags
     [
         ("print('VAE KL: outside the reference band')", ("VAE KL: outside the reference band",) * 2),
         ("print('cured: False')", ("cured: False", "")),
+        ("print('first\\nsecond')", ("first (and 1 more)", "")),
         ("print('VAE KL: within the reference band')", ("", "")),
         ("raise ValueError('leaked\\nand more')", ("ValueError: leaked",) * 2),
     ],

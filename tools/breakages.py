@@ -64,10 +64,13 @@ def environment_of(scratch: Path) -> dict[str, str]:
     return environment
 
 
-def unit_tests(root: Path) -> list[str]:
-    """The test files that import helpers, from the root."""
-    paths = sorted((root / "tests").glob("test_*.py"))
-    return [str(path.relative_to(root)) for path in paths if any(helpers_imported(ast.parse(path.read_text("utf-8"))))]
+def unit_tests(root: Path, file: str) -> list[str]:
+    """The test files that import helpers, from the root; first the one named after the broken file."""
+    paths = [
+        path for path in (root / "tests").glob("test_*.py") if any(helpers_imported(ast.parse(path.read_text("utf-8"))))
+    ]
+    named = f"test_{Path(file).stem}"
+    return [str(path.relative_to(root)) for path in sorted(paths, key=lambda path: (path.stem != named, path))]
 
 
 def run_tests(files: list[str], scratch: Path, environment: dict[str, str]) -> str:
@@ -100,7 +103,8 @@ def run_chapter(breakage: Breakage, scratch: Path, environment: dict[str, str]) 
     except DeadKernelError as error:
         return (str(error),) * 2
     changed = list(differences(read(path), run, set((scratch / breakage.file).read_text("utf-8").splitlines())))
-    return "; ".join(changed), "; ".join(line for line in verdict_lines(run) if line in changed)
+    others = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+    return "".join(changed[:1]) + others, "; ".join(line for line in verdict_lines(run) if line in changed)
 
 
 def check(breakage: Breakage) -> Outcome:
@@ -111,7 +115,7 @@ def check(breakage: Breakage) -> Outcome:
         apply(breakage, scratch)
         environment = environment_of(scratch)
         in_helpers = breakage.file.startswith("helpers/")
-        failed = run_tests(unit_tests(scratch), scratch, environment) if in_helpers else ""
+        failed = run_tests(unit_tests(scratch, breakage.file), scratch, environment) if in_helpers else ""
         return Outcome(failed, *run_chapter(breakage, scratch, environment))
 
 
