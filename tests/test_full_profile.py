@@ -1,0 +1,147 @@
+"""Every chapter's code runs in the full profile, with one batch an epoch; and no chapter trains on test images."""
+
+import functools
+import inspect
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import keras
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from helpers import data
+from tools.breakage_list import BREAKAGES, Breakage, apply
+from tools.notebook_files import ROOT, chapters, code_cells, read
+
+MOST_REPEATS = 6  # epochs, and importance samples
+CHAPTERS = {path.stem: path for path in chapters()}
+
+
+class LeakedError(AssertionError):
+    """Test images were handed to fit."""
+
+
+@functools.cache
+def small_mnist() -> data.Digits:
+    """MNIST's stand-in: few of the small digits, enough for one batch and for every metric.
+
+    Each test image is marked by an inked corner, which it keeps when its pixels are drawn Bernoulli.
+    """
+    train, validation, test = data.load_small_digits()[1:]
+    marked = test.images[:200].copy()
+    marked[:, 0, 0] = 1.0
+    return data.Digits(
+        "MNIST",
+        data.Split(train.images[:400], train.labels[:400]),
+        data.Split(validation.images[:150], validation.labels[:150]),
+        data.Split(marked, test.labels[:200]),
+    )
+
+
+def count_marked(images: np.ndarray) -> int:
+    return int(np.sum(images[:, 0, 0] == 1.0))
+
+
+class OneBatchFit:
+    """Stands in for keras.Model.fit: one batch an epoch, validation and callbacks as they are; test images refused."""
+
+    def __init__(self) -> None:
+        self.fit, self.calls = keras.Model.fit, 0
+        self.signature = inspect.signature(self.fit)
+
+    def __get__(self, model: keras.Model, owner: type) -> Callable:
+        return functools.partial(self, model)
+
+    def __call__(self, *given, **options) -> keras.callbacks.History:
+        self.calls += 1
+        arguments = self.signature.bind(*given, **options).arguments
+        x = arguments["x"]
+        handed = [next(iter(x)).numpy() if isinstance(x, tf.data.Dataset) else x]
+        if arguments.get("validation_data") is not None:
+            handed.append(arguments["validation_data"])
+        if any(map(count_marked, handed)):
+            raise LeakedError(f"fit was handed test images: {[count_marked(images) for images in handed]}")
+        return self.fit(**{**arguments, "steps_per_epoch": 1, "verbose": 0})
+
+
+def shrink(config: object) -> None:
+    """Cap what a chapter's config repeats, where the last time is no other than the first."""
+    for name, value in vars(config).items():
+        if name == "samples" or name.endswith("epochs"):
+            setattr(config, name, min(value, MOST_REPEATS))
+
+
+def run_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """Run a chapter's code cells in the full profile; return the names that they leave."""
+    matplotlib.use("Agg")
+    monkeypatch.setenv("BOOK_PROFILE", "full")
+    monkeypatch.setattr(data, "load_mnist", small_mnist)
+    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
+    fit = OneBatchFit()
+    monkeypatch.setattr(keras.Model, "fit", fit)
+    names: dict[str, object] = {}
+    for number, cell in enumerate(code_cells(read(path)), start=1):
+        new = "config" not in names
+        exec(compile(cell.source, f"{path.name}, code cell {number}", "exec"), names)
+        if new and "config" in names:
+            shrink(names["config"])
+    assert fit.calls > 0
+    return names
+
+
+@pytest.fixture(autouse=True)
+def leave_keras_clean() -> Iterator[None]:
+    yield
+    keras.backend.clear_session()
+    plt.close("all")
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_chapter_runs_in_the_full_profile(
+    chapter: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    names = run_full(CHAPTERS[chapter], monkeypatch)
+    printed = capsys.readouterr().out
+    assert printed.startswith("profile: full · seed: 0 · device: ")
+    assert names["digits"].name == "MNIST"
+    assert "reference band" in printed
+    assert not math.isnan(sum(sum(values) for values in names["history"].values()))
+
+
+# A break of a chapter's full branch, or test images in training, cannot pass.
+
+FULL_BRANCH = [
+    (Breakage("widths", "notebooks/vae.ipynb", "vae", {"else (512, 512)": "else 512"}), TypeError),
+    (Breakage("network", "notebooks/gan.ipynb", "gan", {'else "convolutional"': 'else "convolving"'}), KeyError),
+    (
+        Breakage(
+            "validation on test images",
+            "notebooks/vae.ipynb",
+            "vae",
+            {"validation_data=validation": "validation_data=test"},
+        ),
+        LeakedError,
+    ),
+]
+TRAINED_ON_TEST = [
+    (breakage, (data.LeakError, LeakedError)) for breakage in BREAKAGES if breakage.file.startswith("notebooks/")
+]
+
+
+@pytest.mark.parametrize(
+    ("breakage", "error"), [pytest.param(*pair, id=pair[0].name) for pair in FULL_BRANCH + TRAINED_ON_TEST]
+)
+def test_a_broken_chapter_is_caught(
+    breakage: Breakage, error: type | tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / breakage.file
+    path.parent.mkdir()
+    shutil.copy(ROOT / breakage.file, path)
+    apply(breakage, tmp_path)
+    with pytest.raises(error):
+        run_full(path, monkeypatch)
