@@ -462,6 +462,11 @@ def test_shapes_and_ranges_of_what_a_gan_draws() -> None:
         assert 0.0 <= images.min() < images.max() <= 1.0
 
 
+def test_a_gan_draws_an_image_the_same_in_any_batch() -> None:
+    gan, latent = build_gan(), models.draw_latent(6, 3, seed=0)
+    np.testing.assert_allclose(gan.generate(latent)[:1], gan.generate(latent[:1]), atol=1e-6)
+
+
 def test_shapes_and_ranges_of_what_a_vae_draws() -> None:
     vae, images = build_vae(latent_size=5), uniform_images(4)
     mean, log_variance = vae.encode(images)
