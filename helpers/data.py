@@ -109,7 +109,7 @@ def read_mnist_file(path):
         raise MnistError(f"{path}: there is no such file; MNIST_NPZ should name {expected}.") from error
     except MnistError:
         raise
-    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+    except (OSError, EOFError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, zipfile.zlib.error) as error:
         raise MnistError(
             f"{path}: cannot be read ({error}); expected {expected}. A web page saved under that name, a download that "
             "broke off and pickled objects all end here: fetch the file again."
@@ -121,7 +121,9 @@ def check_mnist(arrays, source):
     for name, shape in MNIST_SHAPES.items():
         array = arrays[name]
         if array.shape != shape:
-            raise MnistError(f"{source}: {name} has shape {array.shape}, expected {shape}.{_hint_if_swapped(arrays)}")
+            raise MnistError(
+                f"{source}: {name} has shape {array.shape}, expected {shape}.{_hint_if_swapped(array.shape)}"
+            )
         if array.dtype != np.uint8:
             raise MnistError(f"{source}: {name} has type {array.dtype}, expected uint8 with pixels 0 to 255.")
     for name in ("x_train", "x_test"):
@@ -202,6 +204,6 @@ def _split(split, second_size):
     return Split(parts[0], parts[2]), Split(parts[1], parts[3])
 
 
-def _hint_if_swapped(arrays):
-    swapped = arrays["x_train"].shape == MNIST_SHAPES["x_test"] or arrays["x_train"].shape == MNIST_SHAPES["y_train"]
+def _hint_if_swapped(shape):
+    swapped = shape in MNIST_SHAPES.values()
     return " Training and test arrays, or images and labels, seem to be swapped." if swapped else ""

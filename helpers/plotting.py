@@ -61,6 +61,8 @@ def plot_latent_plane(ax, latent, labels):
     """Draw latent vectors, (count, 2), as points in their digit's colour, with each digit at its median."""
     for digit, color in enumerate(DIGIT_COLORS):
         points = latent[labels == digit]
+        if not len(points):
+            continue
         ax.scatter(*points.T, s=9, color=color, alpha=0.7, linewidths=0)
         ax.annotate(
             str(digit),
