@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
@@ -119,3 +120,12 @@ def test_a_chapter_is_run_and_compared_with_its_stored_output(source: str, seen:
     (tmp_path / "notebooks").mkdir()
     write(chapter_printing("VAE KL: within the reference band\n", source), tmp_path / WHOLE.file)
     assert breakages.run_chapter(WHOLE, tmp_path, quick_environment()) == seen
+
+
+def test_a_kernel_that_dies_is_no_catch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def die(*_: object) -> None:
+        raise DeadKernelError("Kernel died")
+
+    monkeypatch.setattr(breakages, "run_notebook", die)
+    with pytest.raises(BreakageError, match="kernel of the vae chapter died"):
+        breakages.run_chapter(WHOLE, tmp_path, quick_environment())

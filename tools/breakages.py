@@ -100,8 +100,8 @@ def run_chapter(breakage: Breakage, scratch: Path, environment: dict[str, str]) 
         run = run_notebook(path, environment).notebook
     except CellExecutionError as error:
         return (f"{error.ename}: {error.evalue.splitlines()[0]}",) * 2
-    except DeadKernelError as error:
-        return (str(error),) * 2
+    except DeadKernelError as error:  # killed from outside, or out of memory: that says nothing of the breakage
+        raise BreakageError(f"{breakage.name}: the kernel of the {breakage.chapter} chapter died") from error
     changed = list(differences(read(path), run, set((scratch / breakage.file).read_text("utf-8").splitlines())))
     others = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
     return "".join(changed[:1]) + others, "; ".join(line for line in verdict_lines(run) if line in changed)
