@@ -133,7 +133,7 @@ def good_chapter() -> NotebookNode:
             new_code_cell(setup_source("", "main"), metadata={"book": {"setup": True}}),
             new_code_cell("import math", metadata={"book": {"imports": True}}),
             new_code_cell("config = {'steps': 3}"),
-            new_code_cell("draw()", metadata={"mystnb": about}, outputs=[picture]),
+            new_code_cell("draw()", metadata={"mystnb": about, "tags": ["hide-input"]}, outputs=[picture]),
             printing("print(math.pi)", "3.14\n", tags=["nbval-ignore-output"]),
             printing("judge(math.pi)", "EXAMPLE pi: within the reference band\n"),
             *[new_markdown_cell("A paragraph.") for _ in range(8)],
@@ -174,6 +174,12 @@ def removing(index: int) -> Callable[[NotebookNode], None]:
 
 def adding(*cells: NotebookNode) -> Callable[[NotebookNode], None]:
     return lambda chapter: chapter.cells.extend(cells)
+
+
+def drawing_what_is_printed(chapter: NotebookNode) -> None:
+    """A result that a hidden figure cell computes and a later cell prints."""
+    replacing(FIGURE, "draw()", "result = draw()")(chapter)
+    replacing(RAW, "math.pi", "result")(chapter)
 
 
 def appending_output(index: int, output: NotebookNode) -> Callable[[NotebookNode], None]:
@@ -230,6 +236,7 @@ BROKEN = [
     (structure.executed, appending_output(CONFIG, ERROR)),
     (structure.executed, setting(["raises-exception"], "cells", CONFIG, "metadata", "tags")),
     (structure.executed, appending_output(CONFIG, new_output("stream", name="stderr", text="careful"))),
+    (structure.hidden, drawing_what_is_printed),
     (structure.endings, replacing(FIGURE, "draw()", "draw();  # the axes")),
     (structure.traces, setting({}, "metadata", "widgets")),
     (structure.traces, setting({"digest": "0", "peak_memory_mb": 1}, "metadata", "book")),
@@ -295,6 +302,12 @@ def test_digests_notice_code(chapter_file: Path) -> None:
 def test_digests_do_not_notice(chapter_file: Path, breaking: Callable[[NotebookNode], None]) -> None:
     before = code_digest(chapter_file), band_digest(chapter_file)
     assert digests_after(chapter_file, breaking) == before
+
+
+def test_bands_notice_a_figure_cell_that_is_shown(chapter_file: Path) -> None:
+    shown = setting([], "cells", FIGURE, "metadata", "tags")
+    band = digests_after(chapter_file, shown)[1]
+    assert digests_after(chapter_file, replacing(FIGURE, "draw", "paint"))[1] != band
 
 
 @pytest.mark.parametrize("breaking", [replacing(FIGURE, "draw", "paint"), replacing(EXERCISE_1, "0", "1")])

@@ -158,7 +158,9 @@ def test_an_installation_that_failed_is_made_anew(machine: Machine) -> None:
 
 def test_help_lists_every_target() -> None:
     targets = set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split())
-    shown = subprocess.run(["make", "help"], cwd=ROOT, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, check=True, stdout=subprocess.PIPE, encoding="utf-8"
+    ).stdout
     assert {line.split()[1] for line in shown.splitlines()} == targets
 
 

@@ -209,6 +209,21 @@ def figures(notebook: NotebookNode) -> list[str]:
     return complaints + [f"two figures are called {name}" for name in sorted({n for n in names if names.count(n) > 1})]
 
 
+def hidden(notebook: NotebookNode) -> list[str]:
+    """What is hidden only draws, so bands may leave it out: no later cell uses a value that a hidden cell computed."""
+    complaints, hidden_names = [], set()
+    for where, cell in _numbered(notebook):
+        names = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)]
+        stored = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+        if "hide-input" in _tags(cell):
+            hidden_names |= stored
+            continue
+        used = {node.id for node in names if isinstance(node.ctx, ast.Load)} & hidden_names - stored
+        complaints += [f"{where}: uses {name}, which a hidden cell computes" for name in sorted(used)]
+        hidden_names -= stored
+    return complaints
+
+
 def executed(notebook: NotebookNode) -> list[str]:
     """Run from top to bottom in one go, failing only where it says so."""
     complaints = []
@@ -263,6 +278,7 @@ CHECKS: tuple[Callable[[NotebookNode], list[str]], ...] = (
     length,
     tags,
     figures,
+    hidden,
     executed,
     endings,
     traces,
