@@ -34,19 +34,12 @@ def test_a_breakage_fits_the_code_and_changes_it(breakage: Breakage, tmp_path: P
     assert (tmp_path / breakage.file).read_bytes() != (ROOT / breakage.file).read_bytes()
 
 
-# The cheap form of `make breakages`: the tests named after the module, without the chapters.
+# The cheap form of `make breakages`, without the chapters.
 @pytest.mark.parametrize("breakage", IN_HELPERS, ids=name_of)
 def test_the_unit_tests_of_a_module_catch_what_breaks_it(breakage: Breakage, tmp_path: Path) -> None:
     breakages.copy_tree(tmp_path)
     apply(breakage, tmp_path)
-    tests = [f"tests/test_{Path(breakage.file).stem}.py"]
-    assert breakages.run_tests(tests, tmp_path, breakages.environment_of(tmp_path)) != ""
-
-
-def test_the_unit_tests_are_found_and_those_of_the_broken_module_come_first() -> None:
-    tests = breakages.unit_tests(ROOT, "helpers/models.py")
-    assert tests[0] == "tests/test_models.py"
-    assert "tests/test_losses.py" in tests
+    assert breakages.run_unit_tests(breakage.file, tmp_path, breakages.environment_of(tmp_path)) != ""
 
 
 @pytest.mark.parametrize("text", ["", "a = 1\na = 1\n"])
@@ -64,7 +57,7 @@ def test_checks_that_would_run_other_helpers_are_refused(tmp_path: Path) -> None
 
 def test_tests_that_cannot_run_are_no_catch(tmp_path: Path) -> None:
     with pytest.raises(BreakageError, match="pytest ended with 4"):
-        breakages.run_tests(["tests/test_missing.py"], tmp_path, quick_environment())
+        breakages.run_unit_tests("helpers/missing.py", tmp_path, quick_environment())
 
 
 def test_a_breakage_that_passes_is_a_failure(
