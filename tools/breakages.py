@@ -1,8 +1,8 @@
 """Breaks the book on purpose: `python -m tools.breakages` shows which check catches each breakage; none may pass.
 
 Each is applied to a scratch copy of the tree, where the unit tests of the module run, and the chapter, as nbval judges
-it. A check counts where it sees what the code does. The stored digests and a chapter's listings of source code would see
-any edit, so they do not count. The chapter's verdict lines are a column of their own: what they let through, a
+it. A check counts where it sees what the code does. The stored digests and a chapter's listings of source code would
+see any edit, so they do not count. The chapter's verdict lines are a column of their own: what they let through, a
 learner's own run would let through too.
 """
 
