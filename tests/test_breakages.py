@@ -39,7 +39,7 @@ def test_a_breakage_fits_the_code_and_changes_it(breakage: Breakage, tmp_path: P
 def test_the_unit_tests_of_a_module_catch_what_breaks_it(breakage: Breakage, tmp_path: Path) -> None:
     breakages.copy_tree(tmp_path)
     apply(breakage, tmp_path)
-    assert breakages.run_unit_tests(breakage.file, tmp_path, breakages.environment_of(tmp_path)) != ""
+    assert breakages.run_unit_tests(breakage, tmp_path, breakages.environment_of(tmp_path)) != ""
 
 
 @pytest.mark.parametrize("text", ["", "a = 1\na = 1\n"])
@@ -57,7 +57,7 @@ def test_checks_that_would_run_other_helpers_are_refused(tmp_path: Path) -> None
 
 def test_tests_that_cannot_run_are_no_catch(tmp_path: Path) -> None:
     with pytest.raises(BreakageError, match="pytest ended with 4"):
-        breakages.run_unit_tests("helpers/missing.py", tmp_path, quick_environment())
+        breakages.run_unit_tests(Breakage("one", "helpers/missing.py", "vae", {}), tmp_path, quick_environment())
 
 
 def test_a_breakage_that_passes_is_a_failure(
