@@ -11,6 +11,7 @@ from scipy import stats
 
 CONTENT, CONFIDENCE = 0.99, 0.95  # a band holds 99 % of runs with 95 % confidence, if runs are normal
 MINIMUM_SEEDS = 10
+AGREED_REACH = 0.02  # of the value, where all seeds gave the same
 WORSE = ("higher", "lower", "either")
 WITHIN = "within the reference band"
 
@@ -90,6 +91,8 @@ def form_band(values, worse, log=False):
         raise BandError(f"{values.tolist()}: expected {MINIMUM_SEEDS} or more finite values, positive for a log band.")
     scaled = np.log(values) if log else values
     reach = scaled.std(ddof=1) * find_tolerance_factor(len(values), two_sided=worse == "either")
+    if np.ptp(scaled) == 0.0:  # a part of the run that no seed changes; other machines still round differently
+        reach = AGREED_REACH * abs(scaled.mean())
     low = -math.inf if worse == "higher" else scaled.mean() - reach
     high = math.inf if worse == "lower" else scaled.mean() + reach
     return Band(float(np.exp(low)), float(np.exp(high))) if log else Band(float(low), float(high))

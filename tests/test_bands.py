@@ -166,3 +166,9 @@ def test_results_stand_in_the_package_or_beside_it(tmp_path: Path, monkeypatch: 
     assert bands.find_results() == tmp_path / "results"
     (package / "results").mkdir()
     assert bands.find_results() == package / "results"
+
+
+def test_seeds_that_agree_leave_room_for_rounding_elsewhere() -> None:
+    band = bands.form_band([0.95] * 10, worse="lower")
+    assert band.judge(0.947) == bands.WITHIN
+    assert band.judge(0.92) != bands.WITHIN
