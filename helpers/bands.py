@@ -46,7 +46,8 @@ class Reference:
         self.chapter = chapter
         path = find_results() / "bands" / f"{profile}.json"
         chapters = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        self.metrics = chapters.get(chapter, {}).get("metrics", {})
+        # While `make bands` listens, the old bands do not count: the chapter may have changed how they are formed.
+        self.metrics = {} if _find_log() else chapters.get(chapter, {}).get("metrics", {})
 
     def verdict(self, metric, value, *, worse, log=False):
         """Print one line that says whether value, this run's result, lies in the metric's band.
@@ -115,8 +116,13 @@ def find_results():
 
 def _log_for_measurement(chapter, metric, value, worse, log):
     """Append the result to the file through which `make bands` listens, if it does."""
-    path = os.environ.get("BOOK_BAND_LOG")
+    path = _find_log()
     if path:
         entry = {"chapter": chapter, "metric": metric, "value": float(value), "worse": worse, "log": log}
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+
+
+def _find_log():
+    """Return the path of the file through which `make bands` listens, None where it does not."""
+    return os.environ.get("BOOK_BAND_LOG")

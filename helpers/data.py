@@ -184,6 +184,22 @@ def draw_binary(images, seed):
     return (np.random.default_rng(seed).random(images.shape) < images).astype(np.float32)
 
 
+def draw_class_gaussians(split, labels, seed):
+    """Return for each label, (count,), an image from a Gaussian around its class's mean: a baseline that knows labels.
+
+    split: a Split, whose images give each pixel of each class its mean and standard deviation, without covariances.
+    Returns float32 (count, 28, 28, 1), clipped to [0, 1]. Raises ImageError for a label of which split has no image.
+    """
+    missing = np.setdiff1d(labels, split.labels)
+    if len(missing):
+        raise ImageError(f"no image of {missing.tolist()} to take a mean of; there are {np.unique(split.labels)}.")
+    draws, noise = np.empty((len(labels), *IMAGE_SHAPE), np.float32), np.random.default_rng(seed)
+    for digit in np.unique(labels):
+        members, places = split.images[split.labels == digit], np.flatnonzero(labels == digit)
+        draws[places] = noise.normal(members.mean(axis=0), members.std(axis=0), (len(places), *IMAGE_SHAPE))
+    return np.clip(draws, 0.0, 1.0)
+
+
 def center_by_mass(images):
     """Return (N, h, w, 1) images placed in 28x28 so that their centre of mass is in the middle, to a pixel."""
     count, height, width, _ = images.shape

@@ -75,6 +75,29 @@ def importance_weighted_nll(log_weights):
     return float(bounds.mean()), float(bounds.std(ddof=1) / np.sqrt(len(bounds)))
 
 
+def bernoulli_mixture_nll(images, components):
+    """Return the mean negative log-likelihood, in nats an image, under a mixture of equally likely images.
+
+    images: binary, (count, ...); components: pixel probabilities, (components, ...), kept 1e-6 away from 0 and 1. One
+    component is a per-pixel Bernoulli model; the grey test images themselves give a floor that no honest model passes
+    by much. Raises FeatureError where images and components differ in size.
+    """
+    flat, p = (np.reshape(array, (len(array), -1)).astype(np.float64) for array in (images, components))
+    if flat.shape[1] != p.shape[1]:
+        raise FeatureError(f"images of {flat.shape[1]} pixels, components of {p.shape[1]}; expected as many.")
+    p = np.clip(p, 1e-6, 1 - 1e-6)
+    log_likelihoods = flat @ (np.log(p) - np.log1p(-p)).T + np.log1p(-p).sum(axis=1)  # (count, components)
+    return float(np.mean(np.log(len(p)) - logsumexp(log_likelihoods, axis=1)))
+
+
+def smooth_mean(images):
+    """Return the mean image, with half an image inked and half not added: never seen inked is not impossible.
+
+    images: (count, ...) in [0, 1]. Returns that shape without its first axis, strictly between 0 and 1.
+    """
+    return (images.sum(axis=0) + 0.5) / (len(images) + 1)
+
+
 def count_classes(labels, minimum_share=0.01):
     """Return how many classes hold at least minimum_share of the labels, (count,); a hundred labels at the least."""
     labels = np.asarray(labels)

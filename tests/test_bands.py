@@ -172,3 +172,14 @@ def test_seeds_that_agree_leave_room_for_rounding_elsewhere() -> None:
     band = bands.form_band([0.95] * 10, worse="lower")
     assert band.judge(0.947) == bands.WITHIN
     assert band.judge(0.92) != bands.WITHIN
+
+
+def test_while_bands_are_measured_the_old_ones_do_not_count(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Else a chapter that bands a metric in another way than before could never be measured."""
+    monkeypatch.setenv("BOOK_BAND_LOG", str(results / "log.jsonl"))
+    reference = bands.Reference("vae", "quick")
+    reference.verdict("test NLL", 4.2, worse="either", log=True)
+    assert capsys.readouterr().out == "VAE test NLL: no reference band yet\n"
+    assert not reference.excludes("test NLL", 1e6, worse="either")

@@ -447,3 +447,34 @@ def test_the_real_mnist_is_accepted() -> None:
     assert np.bincount(mnist.test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert mnist.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
     assert not digests(mnist.train.images) & digests(mnist.test.images)
+
+
+# A baseline that knows the labels
+
+
+def test_class_gaussians_have_the_moments_of_their_class() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0.4, 0.6, (200, 28, 28, 1)).astype(np.float32)
+    images[::2, 3, 4] -= 0.2
+    split = data.Split(images, np.tile([7, 2], 100))
+    draws = data.draw_class_gaussians(split, np.full(2_000, 7), seed=1)
+    assert (draws.shape, draws.dtype) == ((2_000, 28, 28, 1), np.float32)
+    members = images[::2]
+    np.testing.assert_allclose(draws.mean(axis=0), members.mean(axis=0), atol=0.01)
+    np.testing.assert_allclose(draws.std(axis=0), members.std(axis=0), atol=0.01)
+
+
+def test_class_gaussians_follow_the_labels_and_stay_in_range() -> None:
+    digits = data.load_small_digits()
+    draws = data.draw_class_gaussians(digits.train, digits.test.labels, seed=1)
+    assert draws.min() >= 0.0
+    assert draws.max() <= 1.0
+    means = np.stack([digits.train.images[digits.train.labels == digit].mean(axis=0) for digit in range(10)])
+    distances = np.square(draws[:, None] - means[None]).sum(axis=(2, 3, 4))
+    assert np.mean(distances.argmin(axis=1) == digits.test.labels) > 0.95
+
+
+def test_a_class_without_images_has_no_mean() -> None:
+    split = data.Split(np.zeros((2, 28, 28, 1), np.float32), np.array([1, 1]))
+    with pytest.raises(ImageError, match=r"no image of \[4\] to take a mean of"):
+        data.draw_class_gaussians(split, np.array([1, 4]), seed=0)

@@ -226,3 +226,34 @@ def test_too_few_labels_are_refused() -> None:
 def test_unequal_references_are_refused(rng: np.random.Generator) -> None:
     with pytest.raises(metrics.SampleSizeError, match="5 training images against 4 held out"):
         metrics.measure_memorisation(rng.random((3, 2)), rng.random((5, 2)), rng.random((4, 2)))
+
+
+# Likelihoods of mixtures of fixed images
+
+
+def test_mixture_likelihood_of_all_images_sums_to_one() -> None:
+    """Over every binary image of three pixels; no such sum holds for a wrong weight or a forgotten logarithm."""
+    every = np.stack(np.meshgrid(*[[0.0, 1.0]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    components = np.array([[0.9, 0.2, 0.5], [0.1, 0.7, 0.3]])
+    total = sum(np.exp(-metrics.bernoulli_mixture_nll(image[None], components)) for image in every)
+    assert total == pytest.approx(1.0)
+
+
+def test_mixture_likelihood_is_the_mean_over_components() -> None:
+    image, components = np.array([[1.0, 0.0]]), np.array([[0.9, 0.2], [0.5, 0.5]])
+    expected = -np.log(0.5 * (0.9 * 0.8 + 0.5 * 0.5))
+    assert metrics.bernoulli_mixture_nll(image, components) == pytest.approx(expected)
+
+
+def test_mixture_likelihood_of_an_impossible_pixel_stays_finite() -> None:
+    assert metrics.bernoulli_mixture_nll(np.ones((1, 2)), np.array([[0.0, 1.0]])) == pytest.approx(-np.log(1e-6), 1e-3)
+
+
+def test_mixture_of_another_size_is_refused() -> None:
+    with pytest.raises(metrics.FeatureError, match="images of 3 pixels, components of 4"):
+        metrics.bernoulli_mixture_nll(np.ones((1, 3)), np.ones((1, 4)))
+
+
+def test_smooth_mean_is_never_certain() -> None:
+    mean = metrics.smooth_mean(np.array([[0.0, 1.0, 0.5], [0.0, 1.0, 0.0]]))
+    np.testing.assert_allclose(mean, [0.5 / 3, 2.5 / 3, 1.0 / 3])

@@ -15,7 +15,8 @@ MAY_IMPORT = {
     "data": {"checks"},
     "networks": {"checks"},
     "models": {"checks", "losses"},
-    "training": {"models"},
+    "scorecard": {"checks", "data", "metrics", "networks"},
+    "training": {"data"},
 }
 EXPECTED = {
     "bands",
@@ -27,6 +28,7 @@ EXPECTED = {
     "networks",
     "plotting",
     "runtime",
+    "scorecard",
     "training",
 }
 MAX_LINES, MAX_LINES_IN_ALL = 200, 1000

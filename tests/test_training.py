@@ -1,10 +1,10 @@
-"""What stands around fit: the recorder of samples."""
+"""What stands around fit: training recipes, and the recorder of samples."""
 
 import keras
 import numpy as np
 import pytest
 
-from helpers import models, networks, training
+from helpers import data, models, networks, training
 
 LATENT = models.draw_latent(3, 2, seed=0)
 
@@ -33,3 +33,89 @@ def test_the_first_frame_is_the_untrained_model_and_the_last_the_trained(recorde
     np.testing.assert_array_equal(recorder.frames[3], vae.decode(LATENT))
     assert np.abs(recorder.frames[3] - recorder.frames[0]).max() > 1e-3
     assert np.abs(recorder.frames[3] - recorder.frames[2]).max() > 0.0
+
+
+# Training itself
+
+RECIPE = {"batch_size": 64, "learning_rate": 4e-3, "steps_per_epoch": 10, "epochs": 3}
+
+
+@pytest.fixture(scope="module")
+def digits() -> data.Digits:
+    return data.load_small_digits()
+
+
+def build_vae(seed: int = 0) -> models.VAE:
+    keras.utils.set_random_seed(seed)
+    return models.VAE(networks.build_dense_encoder(2, (8,)), networks.build_dense_decoder(2, (8,)), seed)
+
+
+def build_gan(seed: int = 0) -> models.GAN:
+    keras.utils.set_random_seed(seed)
+    return models.GAN(networks.build_dense_generator(4, (8,)), networks.build_dense_discriminator((8,)), seed)
+
+
+@pytest.mark.parametrize(("build", "train"), [(build_vae, training.train_vae), (build_gan, training.train_gan)])
+def test_no_test_image_reaches_fit(build, train, digits, monkeypatch) -> None:
+    """Whatever the guard is told: test images are marked by an inked corner, which binary draws keep."""
+    marked = digits.test.images.copy()
+    marked[:, 0, 0] = 1.0
+    handed = []
+    monkeypatch.setattr(keras.Model, "fit", lambda self, x, **options: handed.append(x) or keras.callbacks.History())
+    monkeypatch.setattr(keras.callbacks.History, "history", {}, raising=False)
+    train(build(), digits._replace(test=data.Split(marked, digits.test.labels)), **RECIPE)
+    batches = [batch.numpy() for batch in handed[0].take(30)]  # two passes
+    assert sum(len(batch) for batch in batches) > len(digits.train.images)
+    assert not any((batch[:, 0, 0] == 1.0).any() for batch in batches)
+
+
+@pytest.mark.parametrize(("build", "train"), [(build_vae, training.train_vae), (build_gan, training.train_gan)])
+def test_training_on_test_images_is_refused(build, train, digits) -> None:
+    leaked = digits._replace(train=digits.test)
+    with pytest.raises(data.LeakError, match="360 of the 360 training images are held out"):
+        train(build(), leaked, **RECIPE)
+
+
+def test_a_vae_learns(digits: data.Digits) -> None:
+    validation = data.draw_binary(digits.validation.images, seed=0)
+    vae = build_vae()
+    history = training.train_vae(vae, digits, validation=validation, **RECIPE)
+    assert {name: len(values) for name, values in history.items()} == dict.fromkeys(
+        ("loss", "reconstruction", "kl", "val_loss", "val_reconstruction", "val_kl"), 3
+    )
+    assert history["loss"][-1] < 0.7 * history["loss"][0]
+    assert int(vae.optimizer.iterations) == 30
+
+
+def test_a_gan_trains_both_halves(digits: data.Digits) -> None:
+    gan = build_gan()
+    before = [weight.numpy() for half in (gan.generator, gan.discriminator) for weight in half.trainable_weights]
+    history = training.train_gan(gan, digits, momentum=0.25, **RECIPE)
+    assert {name: len(values) for name, values in history.items()} == dict.fromkeys(
+        ("d_loss", "g_loss", "d_real", "d_fake"), 3
+    )
+    after = [weight.numpy() for half in (gan.generator, gan.discriminator) for weight in half.trainable_weights]
+    assert all(np.abs(new - old).max() > 0 for old, new in zip(before, after, strict=True))
+    for optimizer in (gan.generator_optimizer, gan.discriminator_optimizer):
+        assert (int(optimizer.iterations), optimizer.beta_1) == (30, 0.25)
+
+
+@pytest.mark.parametrize(("build", "train"), [(build_vae, training.train_vae), (build_gan, training.train_gan)])
+def test_how_many_steps_a_call_takes_changes_no_weight(build, train, digits, monkeypatch) -> None:
+    many, single = build(), build()
+    train(many, digits, **RECIPE)
+    monkeypatch.setattr(training, "MOST_STEPS_PER_CALL", 1)
+    train(single, digits, **RECIPE)
+    assert (many.steps_per_execution, single.steps_per_execution) == (10, 1)
+    for one, other in zip(many.weights, single.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(75, 25), (250, 25), (10, 10), (36, 18), (29, 1), (1, 1)])
+def test_calls_never_overrun_an_epoch(steps: int, expected: int) -> None:
+    assert training.find_steps_per_call(steps) == expected
+
+
+def test_the_learning_rate_falls_to_zero() -> None:
+    rate = training.build_optimizer(0.5, steps=100)._learning_rate
+    assert [float(rate(step)) for step in (0, 50, 100, 200)] == pytest.approx([0.5, 0.25, 0.0, 0.0], abs=1e-6)

@@ -58,6 +58,11 @@ def collect(runs: list[list[dict]]) -> dict[str, dict]:
     return metrics
 
 
+def read_stored() -> dict:
+    """What the file of bands holds: by chapter its digest and each metric's values."""
+    return json.loads(BANDS.read_text(encoding="utf-8")) if BANDS.exists() else {}
+
+
 def stale(paths: list[Path], stored: dict) -> Iterator[Path]:
     """The chapters whose code is not that of their stored values."""
     return (path for path in paths if stored.get(path.stem, {}).get("digest") != band_digest(path))
@@ -65,9 +70,8 @@ def stale(paths: list[Path], stored: dict) -> Iterator[Path]:
 
 def main(names: list[str]) -> int:
     """Measures the named chapters, or all, where they have changed; returns the exit status."""
-    stored = json.loads(BANDS.read_text(encoding="utf-8")) if BANDS.exists() else {}
     try:
-        paths = list(stale(chapters(names), stored))
+        paths = list(stale(chapters(names), read_stored()))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
@@ -81,6 +85,7 @@ def main(names: list[str]) -> int:
         except (CellExecutionError, DeadKernelError, ValueError) as error:
             print(f"{path.stem}: {error}\nIts bands are left as they were.", file=sys.stderr)
             return 1
+        stored = read_stored()  # again: another `make bands` may have written meanwhile
         stored[path.stem] = {
             "digest": digest,
             "seeds": list(SEEDS),
