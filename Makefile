@@ -7,11 +7,12 @@ PINS := requirements.txt constraints.txt pyproject.toml
 URL ?=
 BRANCH ?= main
 CHAPTER ?=
+STUDY ?=
 PYTHON ?=
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab execute bands benchmark breakages colab-test set-repository clean
+.PHONY: help book test lab execute bands studies benchmark breakages colab-test set-repository clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -23,25 +24,33 @@ help: ## list these targets
 .venv-colab/.installed: tools/colab_image.txt constraints.txt
 	@sh tools/bootstrap.sh .venv-colab tools/colab_image.txt
 
+# PyTorch is an extra of one chapter, whose tests skip without it: its CPU build, where the package index offers one.
+.venv/.torch: .venv/.installed requirements-torch.txt
+	@$(BIN)/python -m pip install --quiet --retries 1 --requirement requirements-torch.txt && touch $@ || \
+		echo "No CPU build of PyTorch from this package index: the tests of its chapter will skip."
+
 # Every page anew: an incremental build is silent about the warnings of pages that did not change.
 book: .venv/.installed ## build the site from the stored outputs into _build/html
 	@$(BIN)/jupyter-book build . --all --quiet --nitpick --warningiserror --keep-going
 	@echo "The book is in $(CURDIR)/_build/html; open index.html there."
 
-test: .venv/.installed .venv-colab/.installed ## check everything: style, spelling, units, chapters, site, one Colab session
+test: .venv/.installed .venv-colab/.installed .venv/.torch ## check everything: style, spelling, units, chapters, site, one Colab session
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
-lab: .venv/.installed ## open the chapters in JupyterLab
+lab: .venv/.installed .venv/.torch ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
-execute: .venv/.installed ## run the chapters in place and store their outputs (CHAPTER=vae: one)
+execute: .venv/.installed .venv/.torch ## run the chapters in place and store their outputs (CHAPTER=vae: one)
 	$(BIN)/python -m tools.execute $(CHAPTER)
 
-bands: .venv/.installed ## measure the reference bands of what changed (CHAPTER=vae: one)
+bands: .venv/.installed .venv/.torch ## measure the reference bands of what changed (CHAPTER=vae: one)
 	$(BIN)/python -m tools.bands $(CHAPTER)
+
+studies: .venv/.installed ## run the studies whose record is not of the code as it stands (STUDY=gan_vs_vae_seeds: one)
+	$(BIN)/python -m tools.studies $(STUDY)
 
 benchmark: .venv/.installed ## measure time, memory and images per second
 	$(BIN)/python -m tools.benchmark
@@ -49,7 +58,7 @@ benchmark: .venv/.installed ## measure time, memory and images per second
 breakages: .venv/.installed ## break the code on purpose and show which check catches it
 	$(BIN)/python -m tools.breakages
 
-colab-test: .venv/.installed .venv-colab/.installed ## play a Colab session of every chapter
+colab-test: .venv/.installed .venv-colab/.installed .venv/.torch ## play a Colab session of every chapter
 	$(BIN)/pytest --numprocesses 2 -m "slow or not slow" tests/test_colab.py
 
 set-repository: .venv/.installed ## write the book's address into chapters and _config.yml (URL=https://github.com/... BRANCH=main)

@@ -14,7 +14,12 @@ from tools.notebook_files import NOTEBOOKS, chapters, read, setup_source, write
 from tools.notebook_structure import verdict_lines
 
 PLAYED_ALWAYS = "vae"
-OTHERS = [path.stem for path in chapters() if path.stem != PLAYED_ALWAYS]
+NOT_PLAYED = pytest.mark.skip(reason="Colab's PyTorch has no CPU build here; `make test` runs the chapter with ours")
+OTHERS = [
+    pytest.param(path.stem, marks=[pytest.mark.slow, *([NOT_PLAYED] if "pytorch" in path.stem else [])])
+    for path in chapters()
+    if path.stem != PLAYED_ALWAYS
+]
 
 
 @pytest.fixture
@@ -23,7 +28,7 @@ def session(tmp_path: Path) -> ColabSession:
     return ColabSession(tmp_path / "colab")
 
 
-@pytest.mark.parametrize("chapter", [PLAYED_ALWAYS, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
+@pytest.mark.parametrize("chapter", [PLAYED_ALWAYS, *OTHERS])
 def test_a_chapter_runs_on_colab(chapter: str, session: ColabSession, tmp_path: Path) -> None:
     path = NOTEBOOKS / f"{chapter}.ipynb"
     stored = verdict_lines(read(path))

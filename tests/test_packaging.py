@@ -26,13 +26,14 @@ def pins(name: str) -> dict[str, str]:
     for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         if not line or line.startswith(("#", "-")):
             continue
-        match = re.fullmatch(r"([\w.-]+)==([\w.]+)", line)
+        match = re.fullmatch(r"([\w.-]+)==([\w.+]+)", line)
         assert match, f"{name}: {line!r} is not an exact pin"
         found[canonicalize_name(match[1])] = match[2]
     return found
 
 
 DIRECT, BROUGHT_ALONG, COLAB = pins("requirements.txt"), pins("constraints.txt"), pins("tools/colab_image.txt")
+EXTRA = pins("requirements-torch.txt")
 
 
 def imported_packages(folder: Path) -> set[str]:
@@ -55,9 +56,14 @@ def test_what_is_installed_here_is_what_is_pinned() -> None:
     command = [sys.executable, "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"]
     listing = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
     here = {canonicalize_name(name): version for name, version in (line.split("==") for line in listing.split())}
-    unpinned = here.items() - (DIRECT | BROUGHT_ALONG).items()
+    unpinned = here.items() - (DIRECT | EXTRA | BROUGHT_ALONG).items()
     assert {name for name, _ in unpinned} <= {"pip", "generative-book"}, "pin it; if it was unpinned: make clean"
     assert not DIRECT.keys() & BROUGHT_ALONG.keys()
+
+
+def test_the_extra_is_the_cpu_build() -> None:
+    """Any other build of that version brings gigabytes of CUDA along."""
+    assert {name: version.partition("+")[2] for name, version in EXTRA.items()} == {"torch": "cpu"}
 
 
 def test_helpers_depend_on_all_that_they_import() -> None:
@@ -89,7 +95,7 @@ def test_every_direct_requirement_has_a_reason() -> None:
         for line in re.findall(r"^\| `.*?\|", text, re.M)
         for name in re.findall(r"`(.+?)`", line)
     }
-    assert DIRECT.keys() - told == set()
+    assert (DIRECT | EXTRA).keys() - told == set()
 
 
 def test_python_versions_are_the_same_everywhere() -> None:

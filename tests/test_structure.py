@@ -14,6 +14,7 @@ MODULES = {path.stem: path for path in sorted((ROOT / "helpers").glob("*.py"))}
 MAY_IMPORT = {
     "data": {"checks"},
     "networks": {"checks"},
+    "records": {"bands"},
     "models": {"checks", "losses"},
     "scorecard": {"checks", "data", "metrics", "networks"},
     "training": {"data"},
@@ -27,6 +28,7 @@ EXPECTED = {
     "models",
     "networks",
     "plotting",
+    "records",
     "runtime",
     "scorecard",
     "training",

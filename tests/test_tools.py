@@ -264,7 +264,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> list:
     cells = [
         new_code_cell("import os, sys\nn = 3\nprint(sys.executable, os.environ['BOOK_SEED'], os.getcwd())"),
         new_code_cell("import matplotlib.pyplot as plt\nplt.figure(figsize=(1, 1)).add_subplot();", metadata=figure),
-        new_code_cell("1 / 0", metadata={"tags": ["raises-exception"]}),
+        new_code_cell("import json\njson.loads('{')", metadata={"tags": ["raises-exception"]}),
         new_code_cell("print('a', end='')\nprint('b')\nn"),
     ]
     path = tmp_path_factory.mktemp("chapter") / "small.ipynb"
@@ -296,8 +296,17 @@ def test_a_run_is_stored_without_traces(executed: list) -> None:
     assert [cell.execution_count for cell in notebook.cells] == [1, 2, 3, 4]
     assert set(notebook.cells[1].metadata) == {"mystnb", "book"}
     assert notebook.cells[1].metadata.mystnb["image"]["alt"] == "3 lines"
-    assert notebook.cells[2].outputs[0].ename == "ZeroDivisionError"
+    assert notebook.cells[2].outputs[0].ename == "JSONDecodeError"
     assert [output.get("text") for output in notebook.cells[3].outputs] == ["ab\n", None]
+
+
+def test_a_shown_failure_keeps_the_chapters_own_frame_and_the_message(executed: list) -> None:
+    error = executed[0].cells[2].outputs[0]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
+    assert "json.loads('{')" in text
+    assert text.endswith(f"JSONDecodeError: {error.evalue}")
+    assert "json/__init__.py" not in text
+    assert len(error.traceback) == 4  # a line, the heading, the cell's frame, the message
 
 
 def test_a_run_measures_time_and_memory(tmp_path: Path) -> None:

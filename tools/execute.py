@@ -6,6 +6,7 @@ version of a library inside a picture, cells counted from 1. A chapter that fail
 
 import base64
 import json
+import re
 import struct
 import sys
 import time
@@ -108,14 +109,20 @@ def clean(run: Run, digest: str) -> NotebookNode:
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = count
-            if output.output_type == "error":  # its paths are this machine's; ours are shown from the book's folder
-                output.traceback = [line.replace(f"{ROOT}/", "") for line in output.traceback]
+            if output.output_type == "error":
+                output.traceback = own_frames(output.traceback)
             if output.output_type in ("display_data", "execute_result"):
                 output.metadata = {}
                 if "image/png" in output.data:
                     picture = without_text_chunks(base64.b64decode(output.data["image/png"]))
                     output.data["image/png"] = base64.b64encode(picture).decode()
     return notebook
+
+
+def own_frames(traceback: list[str]) -> list[str]:
+    """A traceback without the frames inside libraries: a page shows where the chapter fails, and with what message."""
+    plain = (re.sub(r"\x1b\[[0-9;]*m", "", entry) for entry in traceback)
+    return [entry for entry, text in zip(traceback, plain, strict=True) if not text.startswith("File ")]
 
 
 def without_text_chunks(png: bytes) -> bytes:
