@@ -1,0 +1,108 @@
+"""Records of studies and full runs: what was measured once, over seeds, with where, when and how."""
+
+import json
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from helpers.bands import WITHIN, find_results, form_band
+
+KEYS = ("metrics", "seconds", "peak_memory_mb", "device", "versions", "commit", "code_digest", "date")
+METRIC_KEYS = ("value", "unit", "standard_error", "n", "seeds")
+
+
+class RecordError(ValueError):
+    """A record is missing, incomplete or at odds with itself, or lacks what is asked of it."""
+
+
+class Record(NamedTuple):
+    """A measured record: its name, metrics by name, and the whole of it as stored."""
+
+    name: str
+    metrics: dict
+    stored: dict
+
+    def get(self, metric):
+        """Return one metric's entry: value, unit, standard_error, n, seeds. Raises RecordError for an unknown name."""
+        if metric not in self.metrics:
+            raise RecordError(
+                f"{self.name}: the record holds no {metric!r}; expected one of {', '.join(sorted(self.metrics))}."
+            )
+        return self.metrics[metric]
+
+    def values(self, metric):
+        """Return a metric's value for each seed, (n,). Raises RecordError where the record keeps only their mean."""
+        entry = self.get(metric)
+        if "values" not in entry:
+            raise RecordError(f"{self.name}: {metric!r} has no values by seed; expected them; measure it again.")
+        return np.asarray(entry["values"], np.float64)
+
+    def includes(self, metric, value, *, worse="either", log=False):
+        """Return whether value, a live run's, lies where the record's seeds let it be expected; see bands.form_band."""
+        return form_band(self.values(metric), worse, log).judge(value) == WITHIN
+
+    def format_table(self, rows, columns, digits=2):
+        """Return a table as text, value ± standard error: a line for each row, of the metrics "column/row".
+
+        A metric that the record does not hold is left blank. Raises RecordError where it holds none of them.
+        """
+        names = [f"{column}/{row}" for row in rows for column in columns]
+        if not self.metrics.keys() & set(names):
+            raise RecordError(f"{self.name}: no metric for {list(rows)} and {list(columns)}; names are column/row.")
+        lines = [["", *columns]]
+        for row in rows:
+            lines.append([row, *(_format(self.metrics.get(f"{column}/{row}"), digits) for column in columns)])
+        first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
+        return "\n".join(
+            f"{line[0]:{first}}{''.join(f'{text:>{width + 2}}' for text, width in zip(line[1:], others, strict=True))}"
+            for line in lines
+        )
+
+    def describe(self):
+        """Return in two lines where, when and how the record was measured."""
+        seeds = max(entry["n"] for entry in self.metrics.values())
+        minutes = self.stored["seconds"] / 60
+        return (
+            f"{self.name}: {seeds} seeds, measured {self.stored['date']}, commit {self.stored['commit']}\n"
+            f"in {minutes:.0f} minutes of {self.stored['device']}"
+        )
+
+
+def load(name):
+    """Return the record of a study or full run by its name. Raises RecordError where there is none, or a bad one."""
+    path = find_results() / "full" / f"{name}.json"
+    if not path.exists():
+        raise RecordError(f"{name}: no record at {path}; expected one written by `make studies` or `make full`.")
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RecordError(f"{name}: the record is not JSON ({error}); restore it or measure it again.") from error
+    check(stored, name)
+    return Record(name, stored["metrics"], stored)
+
+
+def check(stored, name):
+    """Raise RecordError, naming the first thing that is wrong, unless stored is a whole record, true to its values."""
+    if not isinstance(stored, dict) or not stored.get("metrics") or set(KEYS) - stored.keys():
+        raise RecordError(f"{name}: a record needs {', '.join(KEYS)}, and a metric at least; measure it again.")
+    for metric, entry in stored["metrics"].items():
+        if set(METRIC_KEYS) - entry.keys():
+            raise RecordError(f"{name}: {metric} needs {', '.join(METRIC_KEYS)}, found {', '.join(entry)}.")
+        values, count = entry.get("values"), entry["n"]
+        if len(entry["seeds"]) != count or (values is not None and len(values) != count):
+            raise RecordError(f"{name}: {metric} says n = {count}; expected as many seeds and values; do not edit it.")
+        if not all(map(math.isfinite, (entry["value"], entry["standard_error"], *(values or [])))):
+            raise RecordError(f"{name}: {metric} holds a number that is not finite; expected none; measure it again.")
+        if values and not math.isclose(entry["value"], np.mean(values), rel_tol=1e-9, abs_tol=1e-12):
+            raise RecordError(f"{name}: {metric} is not the mean of its values; do not edit it, measure it again.")
+        if values and not math.isclose(entry["standard_error"], _standard_error(values), rel_tol=1e-9, abs_tol=1e-12):
+            raise RecordError(f"{name}: {metric}: the standard error is not that of its values; measure it again.")
+
+
+def _standard_error(values):
+    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
+
+
+def _format(entry, digits):
+    return f"{entry['value']:.{digits}f} ± {entry['standard_error']:.{digits}f}" if entry else ""

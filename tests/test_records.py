@@ -1,0 +1,162 @@
+"""Records: what makes one whole, how a bad one is refused, and what a chapter reads from it."""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers import records
+
+VALUES = [float(value) for value in range(1, 11)]
+
+
+def entry(values: list[float] = VALUES) -> dict:
+    return {
+        "value": float(np.mean(values)),
+        "unit": "nats",
+        "standard_error": float(np.std(values, ddof=1) / np.sqrt(len(values))),
+        "n": len(values),
+        "seeds": list(range(len(values))),
+        "values": list(values),
+    }
+
+
+def whole() -> dict:
+    return {
+        "metrics": {"test_nll/VAE": entry(), "frechet/GAN": entry(VALUES[:3])},
+        "seconds": 120.0,
+        "peak_memory_mb": 900,
+        "device": "a machine",
+        "versions": {"keras": "3.13.2"},
+        "commit": "abc",
+        "code_digest": "d",
+        "date": "2026-11-24",
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where records are looked for."""
+    monkeypatch.setattr(records, "find_results", lambda: tmp_path)
+    (tmp_path / "full").mkdir()
+    return tmp_path / "full"
+
+
+def store(folder: Path, stored: object) -> records.Record:
+    (folder / "toy.json").write_text(json.dumps(stored), encoding="utf-8")
+    return records.load("toy")
+
+
+# Loading
+
+
+def test_a_record_is_loaded_by_name(folder: Path) -> None:
+    record = store(folder, whole())
+    assert record.name == "toy"
+    assert record.get("test_nll/VAE")["value"] == 5.5
+    np.testing.assert_array_equal(record.values("test_nll/VAE"), VALUES)
+
+
+def test_values_by_seed_may_be_left_out(folder: Path) -> None:
+    stored = whole()
+    del stored["metrics"]["frechet/GAN"]["values"]
+    record = store(folder, stored)
+    assert record.get("frechet/GAN")["n"] == 3
+    with pytest.raises(records.RecordError, match="no values by seed"):
+        record.values("frechet/GAN")
+
+
+def test_a_missing_record_says_what_to_run(folder: Path) -> None:
+    with pytest.raises(records.RecordError, match=r"no record at .* `make studies` or `make full`"):
+        records.load("toy")
+
+
+def test_an_unknown_metric_is_refused_with_the_known_ones(folder: Path) -> None:
+    with pytest.raises(records.RecordError, match=r"holds no 'fid'; expected one of frechet/GAN, test_nll/VAE"):
+        store(folder, whole()).get("fid")
+
+
+def test_half_a_file_is_refused(folder: Path) -> None:
+    (folder / "toy.json").write_text(json.dumps(whole())[:100], encoding="utf-8")
+    with pytest.raises(records.RecordError, match="is not JSON"):
+        records.load("toy")
+
+
+def without(key: str) -> dict:
+    return {name: value for name, value in whole().items() if name != key}
+
+
+def changed(**changes: object) -> dict:
+    stored = copy.deepcopy(whole())
+    stored["metrics"]["test_nll/VAE"].update(changes)
+    return stored
+
+
+def lacking(key: str) -> dict:
+    stored = whole()
+    del stored["metrics"]["test_nll/VAE"][key]
+    return stored
+
+
+@pytest.mark.parametrize("key", records.KEYS)
+def test_a_record_without_a_part_is_refused(folder: Path, key: str) -> None:
+    with pytest.raises(records.RecordError, match="a record needs"):
+        store(folder, without(key))
+
+
+@pytest.mark.parametrize("key", records.METRIC_KEYS)
+def test_a_metric_without_a_part_is_refused(folder: Path, key: str) -> None:
+    with pytest.raises(records.RecordError, match="test_nll/VAE needs"):
+        store(folder, lacking(key))
+
+
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        ([], "a record needs"),
+        ({**whole(), "metrics": {}}, "a metric at least"),
+        (changed(n=9), "as many seeds and values"),
+        (changed(seeds=[0]), "as many seeds and values"),
+        (changed(values=VALUES[1:]), "as many seeds and values"),
+        (changed(value=5.6), "not the mean"),
+        (changed(standard_error=0.1), "not that of its values"),
+        (changed(value=float("nan"), values=[float("nan")] * 10), "not finite"),
+    ],
+)
+def test_a_record_at_odds_with_itself_is_refused(folder: Path, stored: object, message: str) -> None:
+    with pytest.raises(records.RecordError, match=message):
+        store(folder, stored)
+
+
+# Reading
+
+
+@pytest.mark.parametrize(("value", "included"), [(5.5, True), (30.0, False), (-20.0, False), (float("nan"), False)])
+def test_a_live_value_lies_in_the_range_of_the_seeds_or_not(folder: Path, value: float, included: bool) -> None:
+    assert store(folder, whole()).includes("test_nll/VAE", value) is included
+
+
+def test_an_open_side_is_open(folder: Path) -> None:
+    assert store(folder, whole()).includes("test_nll/VAE", -20.0, worse="higher")
+
+
+def test_a_table_has_a_line_for_each_row_and_blanks_where_nothing_was_measured(folder: Path) -> None:
+    table = store(folder, whole()).format_table(("GAN", "VAE"), ("frechet", "test_nll"))
+    assert table.splitlines() == [
+        "         frechet     test_nll",
+        "GAN  2.00 ± 0.58             ",
+        "VAE               5.50 ± 0.96",
+    ]
+
+
+def test_a_table_of_nothing_is_refused(folder: Path) -> None:
+    with pytest.raises(records.RecordError, match="names are column/row"):
+        store(folder, whole()).format_table(("WGAN",), ("frechet",))
+
+
+def test_a_record_says_where_and_when(folder: Path) -> None:
+    assert store(folder, whole()).describe() == (
+        "toy: 10 seeds, measured 2026-11-24, commit abc\nin 2 minutes of a machine"
+    )
