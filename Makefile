@@ -26,7 +26,7 @@ help: ## list these targets
 
 # PyTorch is an extra of one chapter, whose tests skip without it: its CPU build, where the package index offers one.
 .venv/.torch: .venv/.installed requirements-torch.txt
-	@$(BIN)/python -m pip install --quiet --retries 1 --requirement requirements-torch.txt && touch $@ || \
+	@$(BIN)/pip install --quiet --retries 1 --requirement requirements-torch.txt && touch $@ || \
 		echo "No CPU build of PyTorch from this package index: the tests of its chapter will skip."
 
 # Every page anew: an incremental build is silent about the warnings of pages that did not change.

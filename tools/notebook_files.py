@@ -112,8 +112,8 @@ def band_digest(path: Path) -> str:
 def _digest(path: Path, counts: Callable[[NotebookNode], bool], without: tuple[str, ...]) -> str:
     cells = [cell for cell in code_cells(read(path)) if "setup" not in book_metadata(cell)]
     every_tree = [ast.parse(cell.source, f"{path.name} cell {cell.get('id')}") for cell in cells]
-    counted = [_canonical(tree) for cell, tree in zip(cells, every_tree, strict=True) if counts(cell)]
-    modules = {name: _canonical(tree) for name, tree in helpers_reached(every_tree).items() if name not in without}
+    counted = [canonical(tree) for cell, tree in zip(cells, every_tree, strict=True) if counts(cell)]
+    modules = {name: canonical(tree) for name, tree in helpers_reached(every_tree).items() if name not in without}
     return hashlib.sha256(repr((counted, sorted(modules.items()))).encode()).hexdigest()
 
 
@@ -143,16 +143,16 @@ def helpers_imported(tree: ast.AST) -> Iterator[str]:
         yield from (name.split(".")[1] for name in names if name.startswith("helpers."))
 
 
-def _canonical(node: object) -> object:
+def canonical(node: object) -> object:
     """A syntax tree as nested tuples that are the same for every Python from 3.11 on.
 
     `ast.dump` is not: newer versions add empty fields to a node or leave them out.
     """
     if isinstance(node, list):
-        return tuple(_canonical(item) for item in node)
+        return tuple(canonical(item) for item in node)
     if not isinstance(node, ast.AST):
         return node
     fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, [])}
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
         fields["body"] = fields["body"][1:]
-    return type(node).__name__, *((name, _canonical(value)) for name, value in fields.items())
+    return type(node).__name__, *((name, canonical(value)) for name, value in fields.items())

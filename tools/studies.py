@@ -31,7 +31,7 @@ from tools.environment import QUICK, quick_environment
 from tools.notebook_files import (
     NOTEBOOKS,
     ROOT,
-    _canonical,
+    canonical,
     book_metadata,
     code_cells,
     helpers_reached,
@@ -103,10 +103,10 @@ def study_digest(path: Path) -> str:
     script, origin = _parse(path), settings(path).get("CELLS")
     cells = [cell for cell in cells_until(*origin) if "setup" not in book_metadata(cell)] if origin else []
     trees = [ast.parse(cell.source) for cell in cells]
-    counted = [_canonical(t) for cell, t in zip(cells, trees, strict=True) if "imports" not in book_metadata(cell)]
+    counted = [canonical(t) for cell, t in zip(cells, trees, strict=True) if "imports" not in book_metadata(cell)]
     reached = helpers_reached([script, *trees])
-    modules = sorted((name, _canonical(tree)) for name, tree in reached.items() if name not in WITHOUT)
-    return hashlib.sha256(repr((_canonical(script), counted, modules)).encode()).hexdigest()
+    modules = sorted((name, canonical(tree)) for name, tree in reached.items() if name not in WITHOUT)
+    return hashlib.sha256(repr((canonical(script), counted, modules)).encode()).hexdigest()
 
 
 def measure(path: Path, seed: int, file: Path) -> None:
