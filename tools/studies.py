@@ -31,8 +31,8 @@ from tools.environment import QUICK, quick_environment
 from tools.notebook_files import (
     NOTEBOOKS,
     ROOT,
-    canonical,
     book_metadata,
+    canonical,
     code_cells,
     helpers_reached,
     read,
