@@ -58,7 +58,7 @@ benchmark: .venv/.installed ## measure time, memory and images per second
 breakages: .venv/.installed ## break the code on purpose and show which check catches it
 	$(BIN)/python -m tools.breakages
 
-colab-test: .venv/.installed .venv-colab/.installed .venv/.torch ## play a Colab session of every chapter
+colab-test: .venv/.installed .venv-colab/.installed ## play a Colab session of every chapter
 	$(BIN)/pytest --numprocesses 2 -m "slow or not slow" tests/test_colab.py
 
 set-repository: .venv/.installed ## write the book's address into chapters and _config.yml (URL=https://github.com/... BRANCH=main)
