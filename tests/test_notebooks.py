@@ -15,6 +15,7 @@ from tools import notebook_structure as structure
 from tools.execute import without_text_chunks
 from tools.notebook_files import (
     ROOT,
+    as_run,
     band_digest,
     chapters,
     code_cells,
@@ -316,6 +317,23 @@ def test_bands_outlive_figures_and_exercises(chapter_file: Path, breaking: Calla
     code_now, band_now = digests_after(chapter_file, breaking)
     assert code_now != code
     assert band_now == band
+
+
+def test_each_profile_has_a_digest_of_its_own_side_of_a_choice(chapter_file: Path) -> None:
+    digests_after(chapter_file, replacing(CONFIG, "3", "3 if quick else 4"))
+    before = band_digest(chapter_file), band_digest(chapter_file, "full"), code_digest(chapter_file)
+    digests_after(chapter_file, replacing(CONFIG, "else 4", "else 5"))
+    assert band_digest(chapter_file, "full") != before[1]
+    assert (band_digest(chapter_file), code_digest(chapter_file)) == (before[0], before[2])
+    digests_after(chapter_file, replacing(CONFIG, "3 if", "2 if"))
+    assert band_digest(chapter_file) != before[0]
+    assert code_digest(chapter_file) != before[2]
+
+
+def test_only_a_choice_by_quick_has_sides() -> None:
+    source = "a = 1 if quick else 2\nb = 1 if a else (3 if quick else 4)"
+    assert ast.unparse(as_run(ast.parse(source), "quick")) == "a = 1\nb = 1 if a else 3"
+    assert ast.unparse(as_run(ast.parse(source), "full")) == "a = 2\nb = 1 if a else 4"
 
 
 def test_digest_follows_helpers_through_their_own_imports(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from helpers import records
-from tools import studies
+from tools import recording, studies
 from tools.notebook_files import write
 
 TOY = '''\
@@ -34,15 +34,16 @@ def part(seed: int, unit: str = "nats", **more: float) -> dict:
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A book whose only study is the toy; each seed is measured in this process."""
-    for name in ("STUDIES", "RECORDS", "PARTS"):
-        monkeypatch.setattr(studies, name, tmp_path / name.lower())
+    for module, name in ((studies, "STUDIES"), (studies, "PARTS"), (recording, "RECORDS")):
+        monkeypatch.setattr(module, name, tmp_path / name.lower())
+    monkeypatch.setattr(recording, "AT_ONCE", 1)  # the runs share this process and its environment
     studies.STUDIES.mkdir()
     path = studies.STUDIES / "toy.py"
     path.write_text(TOY, encoding="utf-8")
 
-    def start(path: Path, seed: int, file: Path) -> None:
-        monkeypatch.setenv("BOOK_SEED", str(seed))
-        studies.measure(path, seed, file)
+    def start(run: studies.Run) -> None:
+        monkeypatch.setenv("BOOK_SEED", str(run.seed))
+        studies.measure(run)
 
     monkeypatch.setattr(studies, "start", start)
     return path
@@ -52,12 +53,12 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def started(toy: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The seeds of the toy that have been started, in order."""
     seeds, start = [], studies.start
-    monkeypatch.setattr(studies, "start", lambda path, seed, file: seeds.append(seed) or start(path, seed, file))
+    monkeypatch.setattr(studies, "start", lambda run: seeds.append(run.seed) or start(run))
     return seeds
 
 
 def record_of(path: Path) -> Path:
-    return studies.RECORDS / f"{path.stem}.json"
+    return recording.RECORDS / f"{path.stem}.json"
 
 
 # The records of the book
@@ -68,7 +69,7 @@ def test_every_study_has_a_record_of_the_code_as_it_stands() -> None:
 
 
 def test_every_record_is_whole() -> None:
-    for path in studies.RECORDS.glob("*.json"):
+    for path in recording.RECORDS.glob("*.json"):
         records.check(json.loads(path.read_text(encoding="utf-8")), path.stem)
 
 
@@ -77,9 +78,9 @@ def test_every_record_is_whole() -> None:
 
 def test_a_seed_is_measured_in_a_process_of_its_own(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # the real `start`
-    file = tmp_path / "deep" / "2.json"
-    studies.start(toy, 2, file)
-    stored = studies.read_part(file, studies.study_digest(toy))
+    run = studies.Run(toy, None, 2, tmp_path / "deep")
+    studies.start(run)
+    stored = recording.read_part(run.file, studies.study_digest(toy))
     assert stored["metrics"] == {
         "loss/toy": {"unit": "nats", "value": 12.0},
         "rare/toy": {"unit": "share", "value": 4.0},
@@ -92,15 +93,15 @@ def test_a_seed_is_measured_in_a_process_of_its_own(toy: Path, tmp_path: Path, m
 def test_a_process_that_fails_says_why(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     toy.write_text(TOY.replace("10.0 + seed", "float('nan')"), encoding="utf-8")
-    with pytest.raises(studies.StudyError, match=r"toy, seed 0: expected finite values, found {'loss/toy': nan}"):
-        studies.start(toy, 0, tmp_path / "0.json")
-    assert not (tmp_path / "0.json").exists()
+    with pytest.raises(studies.StudyError, match=r"toy, seed 0: expected finite values, found {'loss/toy': .* nan"):
+        studies.start(run := studies.Run(toy, None, 0, tmp_path / "deep"))
+    assert not run.file.exists()
 
 
 def test_a_seed_that_measures_nothing_is_refused(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy.write_text(TOY.split("    seed =")[0] + "    return {}\n", encoding="utf-8")
     with pytest.raises(studies.StudyError, match="none at all"):
-        studies.start(toy, 0, tmp_path / "0.json")
+        studies.start(studies.Run(toy, None, 0, tmp_path))
 
 
 # All seeds
@@ -134,10 +135,10 @@ def test_a_study_that_is_up_to_date_is_not_run(toy: Path, started: list[int], ca
 def test_a_study_goes_on_where_it_was_stopped(toy: Path, started: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     start = studies.start
 
-    def stop(path: Path, seed: int, file: Path) -> None:
-        if seed == 2:
+    def stop(run: studies.Run) -> None:
+        if run.seed == 2:
             raise KeyboardInterrupt
-        start(path, seed, file)
+        start(run)
 
     with monkeypatch.context() as patch:
         patch.setattr(studies, "start", stop)
@@ -169,9 +170,9 @@ def test_code_that_changes_while_it_runs_makes_no_record(
 ) -> None:
     start = studies.start
 
-    def edit(path: Path, seed: int, file: Path) -> None:
+    def edit(run: studies.Run) -> None:
         toy.write_text(TOY.replace("10.0", "20.0"), encoding="utf-8")
-        start(path, seed, file)
+        start(run)
 
     monkeypatch.setattr(studies, "start", edit)
     assert studies.main([]) == 1
@@ -182,8 +183,8 @@ def test_code_that_changes_while_it_runs_makes_no_record(
 @pytest.mark.parametrize("text", ["", '{"digest": "of th', "[", "null", '{"digest": "of other code"}'])
 def test_a_part_that_is_unreadable_or_of_other_code_counts_as_not_measured(tmp_path: Path, text: str) -> None:
     (tmp_path / "0.json").write_text(text, encoding="utf-8")
-    assert studies.read_part(tmp_path / "0.json", DIGEST) is None
-    assert studies.read_part(tmp_path / "1.json", DIGEST) is None
+    assert recording.read_part(tmp_path / "0.json", DIGEST) is None
+    assert recording.read_part(tmp_path / "1.json", DIGEST) is None
 
 
 def test_an_interrupted_write_leaves_the_old_record(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,13 +231,100 @@ def test_a_study_says_how_many_seeds_and_how_it_was_set(toy: Path, line: str, na
 
 
 def test_one_value_makes_no_standard_error() -> None:
-    with pytest.raises(studies.StudyError, match="rare: 1 values"):
-        studies.collect([part(0), part(1, rare=2.0)])
+    with pytest.raises(recording.RecordingError, match="rare: one value without a standard error"):
+        recording.collect([part(0), part(1, rare=2.0)])
+
+
+def test_one_value_keeps_the_standard_error_that_was_measured_with_it() -> None:
+    alone = part(0, rare=2.0)
+    alone["metrics"]["rare"]["standard_error"] = 0.5
+    assert recording.collect([alone, part(1)])["rare"] == {
+        "value": 2.0,
+        "unit": "s",
+        "standard_error": 0.5,
+        "n": 1,
+        "seeds": [0],
+    }
 
 
 def test_two_units_make_no_metric() -> None:
-    with pytest.raises(studies.StudyError, match=r"loss: 2 values in \['bits', 'nats'\]"):
-        studies.collect([part(0), part(1, unit="bits")])
+    with pytest.raises(recording.RecordingError, match=r"loss: seeds \[0, 1\] in \['bits', 'nats'\]"):
+        recording.collect([part(0), part(1, unit="bits")])
+
+
+def test_one_seed_counts_once() -> None:
+    with pytest.raises(recording.RecordingError, match=r"loss: seeds \[1, 1\]"):
+        recording.collect([part(1), part(1)])
+
+
+# Runs with settings of their own
+
+WITH_RUNS = """\
+import os
+
+SEEDS = 2
+SELECTION = "none"
+RUNS = {"first, of two": {"size": 1}, "second": {"size": 2, "seeds": 1}}
+
+
+def measure(label, folder):
+    value = 10 * RUNS[label]["size"] + int(os.environ["BOOK_SEED"])
+    (folder / f"{value}.png").write_text("a picture", encoding="utf-8")
+    return {f"loss/{label}": (value, "nats", 0.25)}
+"""
+
+
+@pytest.fixture
+def with_runs(toy: Path) -> Path:
+    toy.write_text(WITH_RUNS, encoding="utf-8")
+    return toy
+
+
+def test_each_run_is_measured_with_its_seeds(with_runs: Path) -> None:
+    assert studies.main([]) == 0
+    record = json.loads(record_of(with_runs).read_text(encoding="utf-8"))
+    assert record["metrics"]["loss/first, of two"]["values"] == [10.0, 11.0]
+    assert record["metrics"]["loss/second"]["value"] == 20.0
+    assert record["metrics"]["loss/second"]["standard_error"] == 0.25
+    assert studies.find_stale() == {}
+
+
+def test_pictures_of_seed_0_stand_beside_the_record_in_place_of_older_ones(with_runs: Path) -> None:
+    older = recording.RECORDS / "toy" / "older.png"
+    older.parent.mkdir(parents=True)
+    older.write_text("an older picture", encoding="utf-8")
+    assert studies.main([]) == 0
+    assert sorted(picture.name for picture in older.parent.iterdir()) == ["10.png", "20.png"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "measured"),
+    [
+        ('"seeds": 1}', '"seeds": 1}, "third": {"size": 3}', 2),
+        ('"size": 2', '"size": 4', 1),
+        ("10 *", "100 *", 3),
+        ("SEEDS = 2", "SEEDS = 3", 1),
+    ],
+    ids=["a run more", "other settings", "other code", "more seeds"],
+)
+def test_a_run_is_measured_again_only_where_it_changed(
+    with_runs: Path, started: list[int], old: str, new: str, measured: int
+) -> None:
+    assert studies.main([]) == 0
+    started.clear()
+    with_runs.write_text(WITH_RUNS.replace(old, new), encoding="utf-8")
+    assert studies.find_stale() != {}
+    assert studies.main([]) == 0
+    assert len(started) == measured
+
+
+def test_a_study_of_the_full_profile_has_its_environment(toy: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.undo()
+    script = TOY.replace("SEEDS", 'PROFILE = "full"\nSEEDS').replace("10.0 + seed", "len(os.environ['BOOK_PROFILE'])")
+    toy.write_text(script, encoding="utf-8")
+    run = studies.Run(toy, None, 0, tmp_path / "deep")
+    studies.start(run)
+    assert recording.read_part(run.file, run.digest)["metrics"]["loss/toy"]["value"] == len("full")
 
 
 # A chapter's own code

@@ -5,6 +5,7 @@ Thread counts change floating point, so the stored outputs, the reference bands 
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 QUICK: Mapping[str, str] = {
     "OMP_NUM_THREADS": "1",
@@ -26,3 +27,15 @@ def quick_environment(**changes: str) -> dict[str, str]:
     """The caller's environment with QUICK on top, and `changes` on top of that (`BOOK_SEED="3"` for a band run)."""
     kept = {name: value for name, value in os.environ.items() if name not in UNSET}
     return {**kept, **QUICK, **changes}
+
+
+def environment_for(profile: str, **changes: str) -> dict[str, str]:
+    """The environment of a run in a profile: "full" uses a GPU where there is one, and finds MNIST from any folder."""
+    environment = quick_environment(BOOK_PROFILE=profile, **changes)
+    if profile == "full":
+        environment.pop("CUDA_VISIBLE_DEVICES")
+        kept = {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES")}
+        if os.environ.get("MNIST_NPZ"):  # a kernel starts in the folder of its notebook
+            kept["MNIST_NPZ"] = str(Path(os.environ["MNIST_NPZ"]).resolve())
+        environment |= {name: value for name, value in kept.items() if value is not None}
+    return environment

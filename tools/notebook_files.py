@@ -12,6 +12,7 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
+MEASURING_NOTHING = ("plotting", "bands", "records")  # modules of helpers that show and compare
 
 # The setup cell: the same in every chapter, byte for byte. `make set-repository` fills in the two values.
 SETUP_CELL = """\
@@ -66,7 +67,7 @@ def write_text(text: str, path: Path) -> None:
 
 
 def book_metadata(cell: NotebookNode) -> dict:
-    """What the cell's metadata holds under `book`: setup, imports, exercise, alt_from."""
+    """What the cell's metadata holds under `book`: setup, imports, exercise, full_run, alt_from."""
     return cell.metadata.get("book", {})
 
 
@@ -95,26 +96,43 @@ def setup_values(source: str) -> tuple[str, str] | None:
 def code_digest(path: Path) -> str:
     """What a chapter's stored outputs depend on: its code cells and every module of helpers that it reaches.
 
-    Comments, docstrings and layout do not count, nor does the setup cell, which is the same everywhere.
+    Comments, docstrings and layout do not count, nor the setup cell, which is the same everywhere, nor what a choice
+    by `quick` holds for the full profile.
     """
-    return _digest(path, lambda cell: True, without=())
+    return _digest(path, "quick", lambda cell: True, without=())
 
 
-def band_digest(path: Path) -> str:
-    """What a chapter's measured values depend on: as `code_digest`, without what only draws, compares or exercises."""
+def band_digest(path: Path, profile: str = "quick") -> str:
+    """What a chapter's measured values in a profile depend on: as `code_digest`, without what measures nothing.
+
+    That is: figures, comparisons with stored results, and exercises.
+    """
     return _digest(
         path,
-        lambda cell: not only_draws(cell) and "exercise" not in book_metadata(cell),
-        without=("plotting", "bands"),
+        profile,
+        lambda cell: not (only_draws(cell) or {"exercise", "full_run"} & book_metadata(cell).keys()),
+        without=MEASURING_NOTHING,
     )
 
 
-def _digest(path: Path, counts: Callable[[NotebookNode], bool], without: tuple[str, ...]) -> str:
+def _digest(path: Path, profile: str, counts: Callable[[NotebookNode], bool], without: tuple[str, ...]) -> str:
     cells = [cell for cell in code_cells(read(path)) if "setup" not in book_metadata(cell)]
-    every_tree = [ast.parse(cell.source, f"{path.name} cell {cell.get('id')}") for cell in cells]
+    every_tree = [as_run(ast.parse(cell.source, f"{path.name} cell {cell.get('id')}"), profile) for cell in cells]
     counted = [canonical(tree) for cell, tree in zip(cells, every_tree, strict=True) if counts(cell)]
     modules = {name: canonical(tree) for name, tree in helpers_reached(every_tree).items() if name not in without}
     return hashlib.sha256(repr((counted, sorted(modules.items()))).encode()).hexdigest()
+
+
+def as_run(tree: ast.Module, profile: str) -> ast.Module:
+    """A chapter's code as a profile runs it: of every `A if quick else B` the one side that is taken."""
+
+    class TakeOneSide(ast.NodeTransformer):
+        def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+            self.generic_visit(node)
+            chosen = isinstance(node.test, ast.Name) and node.test.id == "quick"
+            return (node.body if profile == "quick" else node.orelse) if chosen else node
+
+    return TakeOneSide().visit(tree)
 
 
 def helpers_reached(trees: list[ast.Module], package: Path = ROOT / "helpers") -> dict[str, ast.Module]:

@@ -1,54 +1,84 @@
-"""Runs studies: `python -m tools.studies [STUDY ...]` measures each seed of a study and writes its record.
+"""Runs studies: `python -m tools.studies [STUDY ...]` measures each run and seed of a study and writes its record.
 
 A study is a script studies/NAME.py with these names at its top level: SEEDS, how many seeds there are, counted from 0;
-SELECTION, the split by which its settings were chosen; CELLS, (chapter, name), where it trains with a chapter's own
-code, see `run_cells`; and `measure()`, which returns {metric: (value, unit)} for the seed in BOOK_SEED. Each seed is a
-process of its own in the environment of the tests. What a seed gave is kept in _build/studies/NAME/SEED.json, so that
-a study which was stopped goes on where it was; the record, results/full/NAME.json, is written in one step when all
-seeds are done. A study whose record is that of the code as it stands is not run.
+SELECTION, the split by which its settings were chosen; PROFILE, "quick" unless it says "full"; CELLS, (chapter, name),
+where it trains with a chapter's own code, see `run_cells`; and `measure()`, which returns {metric: (value, unit)} for
+the seed in BOOK_SEED, or (value, unit, standard error) for a metric that one seed alone measures. With RUNS, a literal
+{label: settings}, it is `measure(label, folder)` instead, once for each label and seed; settings may hold "seeds", a
+number of their own, and the folder, _build/studies/NAME/LABEL/SEED, keeps checkpoints of what takes long. Pictures that
+seed 0 leaves there as PNG are stored beside the record.
+
+Each run and seed is a process of its own in the environment of the tests, as many at once as there are cores. What it
+gave is kept beside its folder, so that a study which was stopped goes on where it was, and settings that are added to
+RUNS leave the others as measured. A study whose record is that of the code as it stands is not run.
 """
 
 import ast
-import datetime
 import hashlib
 import importlib.util
 import json
 import math
-import os
-import platform
+import re
 import resource
+import shutil
 import subprocess
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 from nbformat import NotebookNode
 
 from helpers import records
-from tools.environment import QUICK, quick_environment
+from tools import recording
+from tools.environment import environment_for
 from tools.notebook_files import (
+    MEASURING_NOTHING,
     NOTEBOOKS,
     ROOT,
+    as_run,
     book_metadata,
     canonical,
     code_cells,
     helpers_reached,
     read,
-    write_text,
 )
 
 STUDIES = ROOT / "studies"
-RECORDS = ROOT / "results" / "full"
 PARTS = ROOT / "_build" / "studies"
-PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "scipy")
-WITHOUT = ("plotting", "bands", "records")  # modules of helpers that show and compare, but measure nothing
 SETTINGS = {"SEEDS": int, "SELECTION": str}
 
 
 class StudyError(ValueError):
     """A study cannot be run, or what it measured makes no record."""
+
+
+class Run(NamedTuple):
+    """One thing to measure: a study's script, the label of the settings (None without RUNS), the seed; where to."""
+
+    path: Path
+    label: str | None
+    seed: int
+    parts: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where the run keeps what it needs to go on after an interruption."""
+        label = [re.sub(r"[^A-Za-z0-9.]+", "-", self.label).strip("-")] if self.label else []
+        return self.parts.joinpath(self.path.stem, *label, str(self.seed))
+
+    @property
+    def file(self) -> Path:
+        """Where what it gave is kept."""
+        return self.folder.with_name(f"{self.seed}.json")
+
+    @property
+    def digest(self) -> str:
+        """What it depends on; see `study_digest`."""
+        return study_digest(self.path, self.label)
+
+    def __str__(self) -> str:
+        return ", ".join(filter(None, (self.path.stem, self.label, f"seed {self.seed}")))
 
 
 def studies(names: list[str] | None = None) -> list[Path]:
@@ -62,7 +92,7 @@ def studies(names: list[str] | None = None) -> list[Path]:
 
 def settings(path: Path) -> dict:
     """The literal values at the top level of a study's script. Raises StudyError for no SEEDS or no SELECTION."""
-    found = {}
+    found = {"PROFILE": "quick"}
     for node in _parse(path).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             try:
@@ -73,6 +103,14 @@ def settings(path: Path) -> dict:
         if not isinstance(found.get(name), kind):
             raise StudyError(f"{path.name}: expected {name} = a literal {kind.__name__} at its top level.")
     return found
+
+
+def runs(path: Path) -> list[Run]:
+    """All that a study measures: each label with each of its seeds."""
+    found = settings(path)
+    labels = found.get("RUNS", {None: {}})
+    seeds = {label: range(given.get("seeds", found["SEEDS"])) for label, given in labels.items()}
+    return [Run(path, label, seed, PARTS) for label in labels for seed in seeds[label]]
 
 
 def cells_until(chapter: str, name: str) -> list[NotebookNode]:
@@ -95,48 +133,66 @@ def run_cells(chapter: str, name: str) -> dict:
     return names
 
 
-def study_digest(path: Path) -> str:
+def study_digest(path: Path, label: str | None = None) -> str:
     """What a study's values depend on: its script, the chapter's cells that it runs, and the helpers of both.
 
-    Comments, docstrings and layout do not count, nor do setup and imports cells, nor helpers that show and compare.
+    label: only what that run depends on, not the settings of others nor how many seeds there are. Comments, docstrings
+    and layout do not count, nor do setup and imports cells, nor helpers that show and compare.
     """
-    script, origin = _parse(path), settings(path).get("CELLS")
-    cells = [cell for cell in cells_until(*origin) if "setup" not in book_metadata(cell)] if origin else []
-    trees = [ast.parse(cell.source) for cell in cells]
+    script, found = _parse(path), settings(path)
+    cells = cells_until(*found["CELLS"]) if "CELLS" in found else []
+    cells = [cell for cell in cells if "setup" not in book_metadata(cell)]
+    trees = [as_run(ast.parse(cell.source), found["PROFILE"]) for cell in cells]
     counted = [canonical(t) for cell, t in zip(cells, trees, strict=True) if "imports" not in book_metadata(cell)]
     reached = helpers_reached([script, *trees])
-    modules = sorted((name, canonical(tree)) for name, tree in reached.items() if name not in WITHOUT)
+    modules = sorted((name, canonical(tree)) for name, tree in reached.items() if name not in MEASURING_NOTHING)
+    if label is not None:
+        script.body = [node for node in script.body if not {"RUNS", "SEEDS"} & _assigned(node)]
+        counted.append((label, repr(found["RUNS"][label])))
     return hashlib.sha256(repr((canonical(script), counted, modules)).encode()).hexdigest()
 
 
-def measure(path: Path, seed: int, file: Path) -> None:
-    """Measures the seed that BOOK_SEED names, in this process, and stores what it gave in the file, in one step."""
-    digest = study_digest(path)  # before the run: what is edited meanwhile is not measured
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+def measure(run: Run) -> None:
+    """Measures one run, in this process, with the seed that BOOK_SEED names, and stores what it gave."""
+    digest = run.digest  # before the run: what is edited meanwhile is not measured
+    spec = importlib.util.spec_from_file_location(run.path.stem, run.path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    measured = module.measure()
-    wrong = {name: value for name, (value, _) in measured.items() if not math.isfinite(value)}
-    if wrong or not measured:
+    if run.label is None:
+        measured = module.measure()
+    else:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        measured = module.measure(run.label, run.folder)
+    metrics = {name: _as_entry(*given) for name, given in measured.items()}
+    wrong = {name: entry for name, entry in metrics.items() if not all(map(math.isfinite, _numbers(entry)))}
+    if wrong or not metrics:
         raise StudyError(f"expected finite values, found {wrong or 'none at all'}.")
     part = {
         "digest": digest,
-        "seed": seed,
-        "metrics": {name: {"value": float(value), "unit": unit} for name, (value, unit) in measured.items()},
+        "seed": run.seed,
+        "metrics": metrics,
         "seconds": round(time.process_time(), 1),
         "peak_memory_mb": peak_memory_mb(),
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_text(json.dumps(part, indent=1, sort_keys=True) + "\n", file)
+    recording.write_part(part, run.file)
 
 
-def start(path: Path, seed: int, file: Path) -> None:
-    """Measures one seed in a process of its own. Raises StudyError where that fails, with what it said."""
-    command = [sys.executable, "-m", "tools.studies", "--seed", str(seed), str(path), str(file)]
-    environment = quick_environment(BOOK_SEED=str(seed))
+def start(run: Run) -> None:
+    """Measures a run in a process of its own. Raises StudyError where that fails, with what it said."""
+    command = [
+        sys.executable,
+        "-m",
+        "tools.studies",
+        "--run",
+        str(run.path),
+        run.label or "",
+        str(run.seed),
+        str(run.parts),
+    ]
+    environment = environment_for(settings(run.path)["PROFILE"], BOOK_SEED=str(run.seed))
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False)
     if ended.returncode:
-        raise StudyError(f"{path.stem}, seed {seed}: {ended.stderr.strip() or f'exit status {ended.returncode}'}")
+        raise StudyError(f"{run}: {ended.stderr.strip() or f'exit status {ended.returncode}'}")
 
 
 def peak_memory_mb() -> int:
@@ -145,65 +201,11 @@ def peak_memory_mb() -> int:
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
-def read_part(file: Path, digest: str) -> dict | None:
-    """What a seed gave for the code of this digest; None where that has not been measured, or cannot be read."""
-    try:
-        part = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return part if isinstance(part, dict) and part.get("digest") == digest else None
-
-
-def collect(parts: list[dict]) -> dict[str, dict]:
-    """The metrics of all seeds: mean, standard error and the values themselves.
-
-    A metric may be missing where a seed did not measure it. Raises StudyError for fewer than two values, or two units.
-    """
-    metrics = {}
-    for name in dict.fromkeys(name for part in parts for name in part["metrics"]):
-        found = {part["seed"]: part["metrics"][name] for part in parts if name in part["metrics"]}
-        values, units = [entry["value"] for entry in found.values()], {entry["unit"] for entry in found.values()}
-        if len(values) < 2 or len(units) > 1:
-            raise StudyError(f"{name}: {len(values)} values in {sorted(units)}; expected two or more, in one unit.")
-        metrics[name] = {
-            "value": float(np.mean(values)),
-            "unit": units.pop(),
-            "standard_error": float(np.std(values, ddof=1) / math.sqrt(len(values))),
-            "n": len(values),
-            "seeds": list(found),
-            "values": values,
-        }
-    return metrics
-
-
-def form_record(path: Path, digest: str, parts: list[dict]) -> dict:
-    """The record of a study from the parts of all its seeds, with where, when and how it was measured."""
-    return {
-        "metrics": collect(parts),
-        "seconds": round(sum(part["seconds"] for part in parts), 1),
-        "peak_memory_mb": max(part["peak_memory_mb"] for part in parts),
-        "profile": QUICK["BOOK_PROFILE"],
-        "device": f"{platform.machine()}, one of {os.cpu_count()} cores, {QUICK['TF_NUM_INTRAOP_THREADS']} thread",
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "commit": find_commit(),
-        "code_digest": digest,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "selection_split": settings(path)["SELECTION"],
-    }
-
-
-def find_commit() -> str:
-    """The commit of the checkout, with a plus sign where files differ from it; "unknown" outside a checkout."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
-    found = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
-    return found.stdout.strip() or "unknown"
-
-
 def find_stale() -> dict[str, str]:
     """What is wrong with the stored records of studies, by study: none yet, or measured with other code."""
     found = {}
     for path in studies():
-        file = RECORDS / f"{path.stem}.json"
+        file = recording.RECORDS / f"{path.stem}.json"
         if not file.exists():
             found[path.stem] = "it has no record yet; run `make studies`"
         elif json.loads(file.read_text(encoding="utf-8")).get("code_digest") != study_digest(path):
@@ -212,39 +214,49 @@ def find_stale() -> dict[str, str]:
 
 
 def run(path: Path) -> None:
-    """Measures the seeds of a study that are missing, one after the other, and writes its record.
+    """Measures what is missing of a study and writes its record.
 
-    Raises StudyError where a seed fails; the seeds before it are kept, and the record stays as it was.
+    Raises StudyError where a run fails; what others gave is kept, and the record stays as it was.
     """
-    digest, begun = study_digest(path), time.perf_counter()
-    files = {seed: PARTS / path.stem / f"{seed}.json" for seed in range(settings(path)["SEEDS"])}
-    missing = [seed for seed, file in files.items() if read_part(file, digest) is None]
-    for done, seed in enumerate(missing, start=1):
-        start(path, seed, files[seed])
-        part = read_part(files[seed], digest)
+    digest, every, found = study_digest(path), runs(path), settings(path)
+    digests = {one: one.digest for one in every}
+
+    def measure_one(one: Run) -> str:
+        start(one)
+        part = recording.read_part(one.file, digests[one])
         if part is None:
-            raise StudyError(f"{path.stem}, seed {seed}: the code has changed since the study began; start it again.")
-        left = (time.perf_counter() - begun) / done * (len(missing) - done) / 60
-        print(f"{path.stem}, seed {seed}: {part['seconds']:.0f} s; about {left:.0f} minutes left", flush=True)
-    record = form_record(path, digest, [read_part(file, digest) for file in files.values()])
-    records.check(record, path.stem)
-    RECORDS.mkdir(parents=True, exist_ok=True)
-    write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", RECORDS / f"{path.stem}.json")
+            raise StudyError(f"{one}: the code has changed since the study began; start it again.")
+        return f"{one}: {part['seconds']:.0f} s"
+
+    missing = [one for one in every if recording.read_part(one.file, digests[one]) is None]
+    for line in recording.measure_missing(missing, measure_one):
+        print(line, flush=True)
+    parts = [recording.read_part(one.file, digests[one]) for one in every]
+    recording.write_record(recording.form_record(parts, digest, found["PROFILE"], found["SELECTION"]), path.stem)
+    store_pictures([one.folder for one in every if one.seed == 0], recording.RECORDS / path.stem)
+
+
+def store_pictures(folders: list[Path], target: Path) -> None:
+    """Puts the pictures of the runs beside the record, in the place of those that were there."""
+    shutil.rmtree(target, ignore_errors=True)
+    for picture in sorted(picture for folder in folders for picture in folder.glob("*.png")):
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(picture, target / picture.name)
 
 
 def main(arguments: list[str]) -> int:
     """Runs the named studies, or all, where their record is not that of the code; returns the exit status."""
     try:
-        if arguments[:1] == ["--seed"]:  # how `start` calls
-            seed, path, file = arguments[1:]
-            measure(Path(path), int(seed), Path(file))
+        if arguments[:1] == ["--run"]:  # how `start` calls
+            path, label, seed, parts = arguments[1:]
+            measure(Run(Path(path), label or None, int(seed), Path(parts)))
             return 0
         for path in studies(arguments):
             if path.stem in find_stale():
                 run(path)
             else:
                 print(f"{path.stem}: its record is that of the code as it stands")
-    except (StudyError, records.RecordError) as error:
+    except (StudyError, recording.RecordingError, records.RecordError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -254,11 +266,25 @@ def _parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
+def _assigned(node: ast.AST) -> set[str]:
+    """The names that a statement assigns; none where it is no assignment."""
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+
+
 def _defined(tree: ast.Module) -> set[str]:
     """The names that a cell defines or assigns at its top level."""
     names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
-    return names | {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+    return names.union(*map(_assigned, tree.body))
+
+
+def _as_entry(value: float, unit: str, error: float | None = None) -> dict:
+    """A metric as a part keeps it; the standard error only where one was measured with the value."""
+    return {"value": float(value), "unit": unit} | ({} if error is None else {"standard_error": float(error)})
+
+
+def _numbers(entry: dict) -> list[float]:
+    return [number for number in entry.values() if isinstance(number, float)]
 
 
 if __name__ == "__main__":
