@@ -1,6 +1,6 @@
 # Every target makes .venv first when it is missing or older than the pins. `make help` lists them.
 #   PYTHON=/path/to/python3   the interpreter that makes .venv (3.11, 3.12 or 3.13)
-#   CHAPTER=vae               for execute and bands: one chapter, or several in quotes
+#   CHAPTER=vae               for execute, bands and full: one chapter, or several in quotes
 
 BIN := .venv/bin
 PINS := requirements.txt constraints.txt pyproject.toml
@@ -12,7 +12,7 @@ PYTHON ?=
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab execute bands studies benchmark breakages colab-test set-repository clean
+.PHONY: help book test lab execute bands full studies benchmark breakages colab-test set-repository clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ execute: .venv/.installed .venv/.torch ## run the chapters in place and store th
 
 bands: .venv/.installed .venv/.torch ## measure the reference bands of what changed (CHAPTER=vae: one)
 	$(BIN)/python -m tools.bands $(CHAPTER)
+
+full: .venv/.installed .venv/.torch ## run the chapters on MNIST, hours on two cores, and write their records (MNIST_NPZ=path, or a download)
+	$(BIN)/python -m tools.full $(CHAPTER)
 
 studies: .venv/.installed ## run the studies whose record is not of the code as it stands (STUDY=gan_vs_vae_seeds: one)
 	$(BIN)/python -m tools.studies $(STUDY)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 CONTENT, CONFIDENCE = 0.99, 0.95  # a band holds 99 % of runs with 95 % confidence, if runs are normal
-MINIMUM_SEEDS = 10
+MINIMUM_SEEDS = {"quick": 10, "full": 3}  # by profile; fewer make a band wider
 AGREED_REACH = 0.02  # of the value, where all seeds gave the same
 WORSE = ("higher", "lower", "either")
 WITHIN = "within the reference band"
@@ -43,7 +43,7 @@ class Reference:
     """The measured results of one chapter in one profile, against which a run is judged."""
 
     def __init__(self, chapter, profile):
-        self.chapter = chapter
+        self.chapter, self.minimum = chapter, MINIMUM_SEEDS[profile]
         path = find_results() / "bands" / f"{profile}.json"
         chapters = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         # While `make bands` listens, the old bands do not count: the chapter may have changed how they are formed.
@@ -75,21 +75,22 @@ class Reference:
                 f"{self.chapter} {metric}: the band stands for worse={record['worse']!r}, log={record['log']}, but the "
                 f"chapter asks for worse={worse!r}, log={log}; measure it again with `make bands`."
             )
-        return form_band(record["values"], worse, log)
+        return form_band(record["values"], worse, log, self.minimum)
 
 
-def form_band(values, worse, log=False):
+def form_band(values, worse, log=False, minimum=MINIMUM_SEEDS["quick"]):
     """Return the normal tolerance interval of one metric from its values over seeds.
 
-    values: one finite number for each seed, 10 or more. worse: "higher" or "lower" leaves the better side open,
-    "either" closes both. log: form it over the logarithms, for positive skewed values. Raises BandError.
+    values: one finite number for each seed, minimum of them or more; the fewer, the wider the band. worse: "higher" or
+    "lower" leaves the better side open, "either" closes both. log: form it over the logarithms, for positive skewed
+    values. Raises BandError.
     Source: Howe 1969 for two sides; the noncentral t distribution for one.
     """
     values = np.asarray(values, np.float64)
     if worse not in WORSE:
         raise BandError(f"worse is {worse!r}; expected one of {', '.join(WORSE)}.")
-    if values.ndim != 1 or len(values) < MINIMUM_SEEDS or not np.isfinite(values).all() or (log and values.min() <= 0):
-        raise BandError(f"{values.tolist()}: expected {MINIMUM_SEEDS} or more finite values, positive for a log band.")
+    if values.ndim != 1 or len(values) < minimum or not np.isfinite(values).all() or (log and values.min() <= 0):
+        raise BandError(f"{values.tolist()}: expected {minimum} or more finite values, positive for a log band.")
     scaled = np.log(values) if log else values
     reach = scaled.std(ddof=1) * find_tolerance_factor(len(values), two_sided=worse == "either")
     if np.ptp(scaled) == 0.0:  # a part of the run that no seed changes; other machines still round differently

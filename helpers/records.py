@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers.bands import WITHIN, find_results, form_band
+from helpers.bands import WITHIN, Reference, find_results, form_band
 
 KEYS = ("metrics", "seconds", "peak_memory_mb", "device", "versions", "commit", "code_digest", "date")
 METRIC_KEYS = ("value", "unit", "standard_error", "n", "seeds")
@@ -50,14 +50,31 @@ class Record(NamedTuple):
         names = [f"{column}/{row}" for row in rows for column in columns]
         if not self.metrics.keys() & set(names):
             raise RecordError(f"{self.name}: no metric for {list(rows)} and {list(columns)}; names are column/row.")
-        lines = [["", *columns]]
-        for row in rows:
-            lines.append([row, *(_format(self.metrics.get(f"{column}/{row}"), digits) for column in columns)])
-        first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
-        return "\n".join(
-            f"{line[0]:{first}}{''.join(f'{text:>{width + 2}}' for text, width in zip(line[1:], others, strict=True))}"
-            for line in lines
-        )
+        cells = [[row, *(_format(self.metrics.get(f"{column}/{row}"), digits) for column in columns)] for row in rows]
+        return _align([["", *columns], *cells])
+
+    def compare_with_quick(self):
+        """Return a chapter's metrics as text, mean ± standard error over seeds: in the quick profile, in this full run.
+
+        Raises RecordError where the record is not that of a chapter's full run.
+        """
+        quick = Reference(self.name, "quick").metrics
+        lines = [["", "quick", "full"]]
+        for name, entry in self.metrics.items():
+            if entry.get("band") not in quick:
+                raise RecordError(f"{self.name}: {name} has no band in quick; only records of `make full` have.")
+            values = quick[entry["band"]]["values"]
+            numbers = ((np.mean(values), _standard_error(values)), (entry["value"], entry["standard_error"]))
+            told = f"{entry['band']} ({entry['unit']})"
+            lines.append([told, *(f"{mean:.4g} ± {error:.2g}" for mean, error in numbers)])
+        return _align(lines)
+
+    def find_picture(self, figure):
+        """Return the path of a picture beside the record, by its name. Raises RecordError where there is none."""
+        path = find_results() / "full" / self.name / f"{figure}.png"
+        if not path.exists():
+            raise RecordError(f"{self.name}: no picture {figure!r}; expected {path}, written with the record.")
+        return path
 
     def describe(self):
         """Return in two lines where, when and how the record was measured."""
@@ -102,6 +119,15 @@ def check(stored, name):
 
 def _standard_error(values):
     return float(np.std(values, ddof=1) / math.sqrt(len(values)))
+
+
+def _align(lines):
+    """Return lines of texts as one text: the first column to the left, the others to the right."""
+    first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
+    return "\n".join(
+        f"{line[0]:{first}}{''.join(f'{text:>{width + 2}}' for text, width in zip(line[1:], others, strict=True))}"
+        for line in lines
+    )
 
 
 def _format(entry, digits):

@@ -156,6 +156,43 @@ def test_a_table_of_nothing_is_refused(folder: Path) -> None:
         store(folder, whole()).format_table(("WGAN",), ("frechet",))
 
 
+@pytest.fixture
+def full_run(folder: Path) -> records.Record:
+    """A chapter's full run, and its bands in quick."""
+    stored = whole()
+    for name, band in (("test_nll/VAE", "test NLL"), ("frechet/GAN", "Frechet distance")):
+        stored["metrics"][name]["band"] = band
+    quick = {
+        "test NLL": {"worse": "either", "log": False, "values": [value + 100.0 for value in VALUES]},
+        "Frechet distance": {"worse": "higher", "log": True, "values": VALUES},
+    }
+    (folder.parent / "bands").mkdir()
+    (folder.parent / "bands" / "quick.json").write_text(json.dumps({"toy": {"metrics": quick}}), encoding="utf-8")
+    return store(folder, stored)
+
+
+def test_a_full_run_stands_beside_the_quick_one(full_run: records.Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("helpers.bands.find_results", records.find_results)
+    assert full_run.compare_with_quick().splitlines() == [
+        "                                quick        full",
+        "test NLL (nats)          105.5 ± 0.96  5.5 ± 0.96",
+        "Frechet distance (nats)    5.5 ± 0.96    2 ± 0.58",
+    ]
+
+
+def test_a_study_has_no_quick_run_to_stand_beside(folder: Path) -> None:
+    with pytest.raises(records.RecordError, match="only records of `make full` have"):
+        store(folder, whole()).compare_with_quick()
+
+
+def test_a_picture_is_found_by_name(full_run: records.Record, folder: Path) -> None:
+    with pytest.raises(records.RecordError, match="no picture 'fig-toy'"):
+        full_run.find_picture("fig-toy")
+    (folder / "toy").mkdir()
+    (folder / "toy" / "fig-toy.png").write_bytes(b"a picture")
+    assert full_run.find_picture("fig-toy").read_bytes() == b"a picture"
+
+
 def test_a_record_says_where_and_when(folder: Path) -> None:
     assert store(folder, whole()).describe() == (
         "toy: 10 seeds, measured 2026-11-24, commit abc\nin 2 minutes of a machine"

@@ -122,7 +122,7 @@ def test_an_address_adds_no_request(site_with_address):
 
 
 def test_measured_times_come_from_the_notebooks(site):
-    page = (site / "book" / "how_to_run.html").read_text(encoding="utf-8")
+    page = (site / "book" / "costs.html").read_text(encoding="utf-8")
     for name in CHAPTERS:
         measured = json.loads((ROOT / f"{name}.ipynb").read_text(encoding="utf-8"))["metadata"]["book"]
         row = re.search(rf"<tr[^>]*>(?:(?!</tr>).)*{name}\.html(?:(?!</tr>).)*</tr>", page, re.DOTALL)

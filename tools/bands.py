@@ -4,27 +4,24 @@ Only a chapter whose code has changed since its last measurement is run, and onl
 finished are written, so that an interruption leaves the old bands. `helpers.bands` forms the bands from the values.
 """
 
-import datetime
 import json
 import os
-import platform
 import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from helpers.bands import MINIMUM_SEEDS, form_band
-from tools.environment import QUICK, quick_environment
+from tools import recording
+from tools.environment import quick_environment
 from tools.execute import run_notebook
 from tools.notebook_files import ROOT, band_digest, chapters, write_text
 
-BANDS = ROOT / "results" / "bands" / "quick.json"
-SEEDS = range(MINIMUM_SEEDS)
-PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "scipy")
+BANDS = ROOT / "results" / "bands"
+SEEDS = range(MINIMUM_SEEDS["quick"])
 
 
 class MeasurementError(ValueError):
@@ -35,15 +32,16 @@ def measure(path: Path, seed: int) -> list[dict]:
     """Runs a chapter with a seed and returns what its verdict lines judged, in order."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "results.jsonl")
-        run = run_notebook(path, quick_environment(BOOK_SEED=str(seed), BOOK_BAND_LOG=str(log)))
+        environment = quick_environment(BOOK_SEED=str(seed), BOOK_BAND_LOG=str(log))
+        run = run_notebook(path, environment, leave_out="full_run")
         entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
     shown = ", ".join(f"{entry['metric']} {entry['value']:.4g}" for entry in entries)
     print(f"{path.stem}, seed {seed}: {run.seconds:.0f} s; {shown}", flush=True)
     return entries
 
 
-def collect(runs: list[list[dict]]) -> dict[str, dict]:
-    """The values of each metric over the runs, with the form of its band.
+def collect(runs: list[list[dict]], minimum: int = MINIMUM_SEEDS["quick"]) -> dict[str, dict]:
+    """The values of each metric over the runs, minimum of them or more, with the form of its band.
 
     Raises MeasurementError where the runs differ in what they report, BandError where no band can be formed.
     """
@@ -53,14 +51,31 @@ def collect(runs: list[list[dict]]) -> dict[str, dict]:
     metrics = {}
     for place, (metric, worse, log) in enumerate(forms[0]):
         values = [entries[place]["value"] for entries in runs]
-        form_band(values, worse, log)
+        form_band(values, worse, log, minimum)
         metrics[metric] = {"worse": worse, "log": log, "values": values}
     return metrics
 
 
-def read_stored() -> dict:
-    """What the file of bands holds: by chapter its digest and each metric's values."""
-    return json.loads(BANDS.read_text(encoding="utf-8")) if BANDS.exists() else {}
+def read_stored(profile: str = "quick") -> dict:
+    """What the file of a profile's bands holds: by chapter its digest and each metric's values."""
+    file = BANDS / f"{profile}.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def store(chapter: str, digest: str, seeds: list[int], metrics: dict, profile: str = "quick") -> None:
+    """Writes a chapter's values into the file of a profile's bands, in one step."""
+    stored = read_stored(profile)  # now, and not before the runs: another command may have written meanwhile
+    stored[chapter] = {
+        "digest": digest,
+        "seeds": seeds,
+        "metrics": metrics,
+        "machine": recording.describe_device(),
+        "versions": recording.find_versions(),
+        "date": recording.find_date(),
+    }
+    BANDS.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(stored, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    write_text(text, BANDS / f"{profile}.json")
 
 
 def stale(paths: list[Path], stored: dict) -> Iterator[Path]:
@@ -85,17 +100,7 @@ def main(names: list[str]) -> int:
         except (CellExecutionError, DeadKernelError, ValueError) as error:
             print(f"{path.stem}: {error}\nIts bands are left as they were.", file=sys.stderr)
             return 1
-        stored = read_stored()  # again: another `make bands` may have written meanwhile
-        stored[path.stem] = {
-            "digest": digest,
-            "seeds": list(SEEDS),
-            "metrics": metrics,
-            "machine": f"{platform.machine()}, one of {os.cpu_count()} cores, {QUICK['TF_NUM_INTRAOP_THREADS']} thread",
-            "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        }
-        BANDS.parent.mkdir(parents=True, exist_ok=True)
-        write_text(json.dumps(stored, indent=1, sort_keys=True, ensure_ascii=False) + "\n", BANDS)
+        store(path.stem, digest, list(SEEDS), metrics)
     return 0
 
 

@@ -33,6 +33,7 @@ class Run(NamedTuple):
 
     notebook: NotebookNode
     seconds: float  # from starting the kernel to the end of the last cell
+    cpu_seconds: float  # of all threads of the kernel's process
     peak_memory_mb: int  # largest resident memory of the kernel's process
     alt_texts: dict[int, str]  # by index of the cell
 
@@ -51,15 +52,21 @@ class _OneKernel(KernelSpecManager):
 
 
 def run_notebook(
-    path: Path, environment: Mapping[str, str], python: str = sys.executable, folder: Path | None = None
+    path: Path,
+    environment: Mapping[str, str],
+    python: str = sys.executable,
+    folder: Path | None = None,
+    leave_out: str | None = None,
 ) -> Run:
     """Runs every cell of the notebook, in a kernel of its own, and leaves the file alone.
 
     environment: all of the kernel's environment variables (see `tools.environment.quick_environment`).
-    python: the interpreter whose kernel runs it. folder: where it runs, by default the notebook's own.
+    python: the interpreter whose kernel runs it. folder: where it runs, by default the notebook's own. leave_out: a key
+    of the cells' metadata under `book`; cells that have it are left out.
     Raises nbclient's CellExecutionError at the first cell that fails without the tag `raises-exception`.
     """
     notebook = read(path)
+    notebook.cells = [cell for cell in notebook.cells if leave_out not in book_metadata(cell)]
     expressions = {
         str(index): book_metadata(cell)["alt_from"]
         for index, cell in enumerate(notebook.cells)
@@ -78,17 +85,19 @@ def run_notebook(
         client.execute_cell(probe, len(cells), store_history=False)
     found = json.loads(probe.outputs[0].text)
     notebook.cells = cells
-    return Run(notebook, seconds, found["memory"], {int(index): text for index, text in found["alt"].items()})
+    alt_texts = {int(index): text for index, text in found["alt"].items()}
+    return Run(notebook, seconds, found["cpu"], found["memory"], alt_texts)
 
 
 def _probe(expressions: Mapping[str, str]) -> str:
-    """Code that prints the kernel's peak memory and, from its live variables, the alternative texts of figures."""
+    """Code that prints what the kernel has used and, from its live variables, the alternative texts of figures."""
     return (
-        "import json, resource, sys\n"
+        "import json, resource, sys, time\n"
+        "cpu = time.process_time()\n"
         "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"  # kilobytes, on macOS bytes
         "memory = round(peak / (1e6 if sys.platform == 'darwin' else 1e6 / 1024))\n"
         f"alt = {{index: str(eval(text)) for index, text in {dict(expressions)!r}.items()}}\n"
-        "print(json.dumps({'memory': memory, 'alt': alt}))"
+        "print(json.dumps({'cpu': cpu, 'memory': memory, 'alt': alt}))"
     )
 
 

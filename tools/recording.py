@@ -94,10 +94,10 @@ def form_record(parts: Sequence[dict], digest: str, profile: str, selection: str
         "peak_memory_mb": max(part["peak_memory_mb"] for part in parts),
         "profile": profile,
         "device": describe_device(),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": find_versions(),
         "commit": find_commit(),
         "code_digest": digest,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": find_date(),
         "selection_split": selection,
     }
 
@@ -112,6 +112,16 @@ def write_record(record: dict, name: str) -> None:
 def describe_device() -> str:
     """The kind of processor, its cores, and how many threads each run has."""
     return f"{platform.machine()}, one of {os.cpu_count()} cores, {QUICK['TF_NUM_INTRAOP_THREADS']} thread"
+
+
+def find_versions() -> dict[str, str]:
+    """The versions of Python and of the packages that measured values depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def find_date() -> str:
+    """Today, in Greenwich."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def find_commit() -> str:

@@ -1,0 +1,166 @@
+"""`make full`: three seeds a chapter in the full profile, going on where it stopped; records, pictures and bands."""
+
+import base64
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+from nbclient.exceptions import DeadKernelError
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from helpers import data, records
+from helpers.bands import form_band
+from tools import bands, execute, full, recording
+from tools.environment import environment_for
+from tools.notebook_files import ROOT, band_digest, chapters, write
+
+TOY = """\
+import os
+from helpers.bands import Reference
+quick = os.environ["BOOK_PROFILE"] == "quick"
+Reference("toy", "full").verdict("test NLL", (10.0 if quick else 20.0) + int(os.environ["BOOK_SEED"]), worse="either")
+Reference("toy", "full").verdict("coverage", 0.5, worse="lower")
+"""
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A book with one chapter that takes no time, a figure, and a cell that shows a record which is not there yet."""
+    path = tmp_path / "toy.ipynb"
+    figure = new_code_cell("print('drawn')", outputs=[])
+    figure.metadata = {"mystnb": {"figure": {"name": "fig-toy"}, "image": {"alt": "A toy."}}}
+    shown = new_code_cell("raise FileNotFoundError", metadata={"book": {"full_run": True}})
+    write(new_notebook(cells=[new_code_cell(TOY), figure, shown]), path)
+    monkeypatch.setattr(full, "chapters", lambda names=None: [path])
+    monkeypatch.setattr(full, "PARTS", tmp_path / "parts")
+    monkeypatch.setattr(full, "FIGURES", {"toy": "fig-toy"})
+    monkeypatch.setattr(recording, "RECORDS", tmp_path / "full")
+    monkeypatch.setattr(bands, "BANDS", tmp_path / "bands")
+    monkeypatch.setattr(data, "load_mnist", lambda: None)
+    run_notebook = execute.run_notebook
+
+    def draw(*given, **options) -> execute.Run:
+        run = run_notebook(*given, **options)
+        run.notebook.cells[1].outputs = [new_output("display_data", {"image/png": PNG})]
+        return run
+
+    monkeypatch.setattr(full, "run_notebook", draw)
+    return path
+
+
+def record_of(path: Path) -> dict:
+    return json.loads((recording.RECORDS / f"{path.stem}.json").read_text(encoding="utf-8"))
+
+
+def test_a_chapter_gets_its_record_its_picture_and_its_bands(toy: Path, capsys: pytest.CaptureFixture) -> None:
+    assert full.find_stale() == {"toy": "it has no record yet; run `make full`"}
+    assert full.main([]) == 0
+    record = record_of(toy)
+    records.check(record, "toy")
+    nll = record["metrics"]["test_nll/VAE"]
+    assert nll["values"] == [20.0, 21.0, 22.0]
+    assert (nll["unit"], nll["band"]) == ("nats", "test NLL")
+    assert record["profile"] == "full"
+    assert record["figures"] == {"fig-toy": "A toy."}
+    assert (recording.RECORDS / "toy" / "fig-toy.png").read_bytes() == base64.b64decode(PNG)
+    stored = bands.read_stored("full")["toy"]
+    assert stored["digest"] == record["code_digest"] == band_digest(toy, "full")
+    assert form_band(stored["metrics"]["test NLL"]["values"], "either", minimum=3).high > 30.0
+    assert (full.PARTS / "toy" / "2.ipynb").exists()
+    assert "3 of 3" in capsys.readouterr().out
+    assert full.find_stale() == {}
+
+
+def test_it_goes_on_where_it_was_stopped(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_notebook, seeds = full.run_notebook, []
+
+    def stop(path: Path, environment: dict, **options) -> execute.Run:
+        seeds.append(environment["BOOK_SEED"])
+        if len(seeds) == 3:
+            raise DeadKernelError("Kernel died")
+        return run_notebook(path, environment, **options)
+
+    monkeypatch.setattr(full, "run_notebook", stop)
+    monkeypatch.setattr(recording, "AT_ONCE", 1)
+    assert full.main([]) == 1
+    assert not (recording.RECORDS / "toy.json").exists()
+    assert full.main([]) == 0
+    assert seeds == ["0", "1", "2", "2"]
+    assert full.main([]) == 0  # nothing is left to do
+    assert len(seeds) == 4
+
+
+def test_a_failure_is_said_and_leaves_the_other_seeds(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("BOOK_PROFILE", "quick")
+
+    def fail(*_, **__) -> execute.Run:
+        raise DeadKernelError("Kernel died")
+
+    monkeypatch.setattr(full, "run_notebook", fail)
+    assert full.main([]) == 1
+    said = capsys.readouterr()
+    assert "toy, seed 1: FAILED: Kernel died" in said.out
+    assert "without a new record: toy" in said.err
+
+
+def test_mnist_is_missed_at_once(toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    def refuse() -> None:
+        raise data.MnistError("there is no such file")
+
+    monkeypatch.setattr(data, "load_mnist", refuse)
+    assert full.main([]) == 1
+    assert "there is no such file" in capsys.readouterr().err
+
+
+def test_a_picture_that_is_not_there_is_named(toy: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(full, "FIGURES", {"toy": "fig-other"})
+    assert full.main([]) == 1
+    assert "toy: no figure fig-other; there are fig-toy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("metric", "name"),
+    [
+        ("test NLL", "test_nll/VAE"),
+        ("test NLL in the plane", "test_nll/plane"),
+        ("test NLL in Keras", "test_nll/Keras"),
+        ("coverage", "coverage"),
+    ],
+)
+def test_a_likelihood_is_named_by_its_model(metric: str, name: str) -> None:
+    assert full.name_in_record(metric) == name
+
+
+def test_every_metric_of_the_book_has_a_unit() -> None:
+    metrics = {metric for chapter in bands.read_stored().values() for metric in chapter["metrics"]}
+    assert all(full.find_unit(metric) for metric in metrics)
+    with pytest.raises(recording.RecordingError, match="sharpness: no unit is known"):
+        full.find_unit("sharpness")
+
+
+def test_every_chapter_has_a_figure_to_show() -> None:
+    for path in chapters():
+        assert f'"name": "{full.FIGURES[path.stem]}"' in path.read_text(encoding="utf-8")
+
+
+def test_the_full_profile_finds_mnist_from_any_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MNIST_NPZ", "somewhere/mnist.npz")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    environment = environment_for("full", BOOK_SEED="2")
+    assert environment["MNIST_NPZ"] == str(Path.cwd() / "somewhere" / "mnist.npz")
+    assert (environment["BOOK_PROFILE"], environment["BOOK_SEED"]) == ("full", "2")
+    assert environment["CUDA_VISIBLE_DEVICES"] == "1"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert "CUDA_VISIBLE_DEVICES" not in environment_for("full")
+    assert environment_for("quick")["CUDA_VISIBLE_DEVICES"] == "-1"
+
+
+def test_records_of_full_runs_that_are_stale_are_reported() -> None:
+    """Not red: measuring again takes hours. The summary of the tests names them, and so does the page on costs."""
+    for chapter, reason in full.find_stale().items():
+        warnings.warn(f"full run of {chapter}: {reason}", stacklevel=1)
+    assert set(full.find_stale()) <= {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}

@@ -1,0 +1,196 @@
+"""Runs chapters in the full profile, as `make full` does: `python -m tools.full [CHAPTER ...]`.
+
+Each chapter is run with three seeds, each in a kernel of its own in the environment of the tests, as many at once as
+there are cores; on a machine with a GPU that is what it uses. What a seed gave is kept in _build/full/CHAPTER, the
+notebook as it ran beside it, so that what was stopped goes on where it was. A chapter whose seeds are done gets its
+record, results/full/CHAPTER.json, its picture, and its bands in results/bands/full.json. A chapter whose record is that
+of the code as it stands is not run.
+"""
+
+import base64
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+from helpers import data
+from helpers.bands import MINIMUM_SEEDS
+from tools import bands, recording
+from tools.environment import environment_for
+from tools.execute import Run, run_notebook, without_text_chunks
+from tools.notebook_files import ROOT, band_digest, chapters, text_of, write_text
+
+PARTS = ROOT / "_build" / "full"
+SEEDS = range(MINIMUM_SEEDS["full"])
+# The picture of seed 0 that a chapter shows beside its own
+FIGURES = {
+    "code_gan": "fig-code-gan-grid",
+    "code_vae": "fig-code-vae-losses",
+    "code_vae_pytorch": "fig-torch-samples",
+    "failures": "fig-failures-diversity",
+    "gan": "fig-gan-grid",
+    "gan_math": "fig-gan-math-digits",
+    "gan_vs_vae": "fig-gan-vs-vae-samples",
+    "results": "fig-results-samples",
+    "vae": "fig-vae-plane",
+    "vae_math": "fig-vae-math-linear",
+}
+# The unit of a metric is that of the first of these words in its name.
+UNITS = {
+    "NLL": "nats",
+    "KL": "nats",
+    "JSD": "nats",
+    "gap": "nats",
+    "bound": "nats",
+    "Frechet": "squared feature units",
+    "AUC": "share of pairs",
+    "coverage": "share",
+    "told apart": "share",
+    "neighbours named": "share",
+    "reconstruction error": "squared grey value",
+    "ratio": "ratio",
+    "deviation": "share",
+}
+
+
+class Job(NamedTuple):
+    """A chapter to be run with a seed."""
+
+    path: Path
+    seed: int
+
+    @property
+    def file(self) -> Path:
+        """Where what it gave is kept."""
+        return PARTS / self.path.stem / f"{self.seed}.json"
+
+
+def find_unit(metric: str) -> str:
+    """The unit of a metric. Raises RecordingError for one of which none is known."""
+    for word, unit in UNITS.items():
+        if word in metric:
+            return unit
+    raise recording.RecordingError(f"{metric}: no unit is known; add a word of it to UNITS in tools/full.py.")
+
+
+def name_in_record(metric: str) -> str:
+    """What a record calls a chapter's metric: a likelihood is test_nll/MODEL, so that records can be compared."""
+    found = re.fullmatch(r"test NLL(?: (?:of|in) (?:the )?(.*))?", metric)
+    return f"test_nll/{found[1] or 'VAE'}" if found else metric
+
+
+def measure(job: Job) -> str:
+    """Runs a chapter with a seed and keeps what it gave; returns that, or why it failed, in a line."""
+    digest = band_digest(job.path, "full")  # before the run: what is edited meanwhile is not measured
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "results.jsonl")
+        environment = environment_for("full", BOOK_SEED=str(job.seed), BOOK_BAND_LOG=str(log))
+        try:
+            run = run_notebook(job.path, environment, leave_out="full_run")
+        except (CellExecutionError, DeadKernelError) as error:  # the other chapters go on
+            return f"{job.path.stem}, seed {job.seed}: FAILED: {error}"
+        entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+    job.file.parent.mkdir(parents=True, exist_ok=True)
+    write_text(text_of(run.notebook), job.file.with_suffix(".ipynb"))
+    found = {entry["metric"]: entry["value"] for entry in entries}
+    part = {
+        "digest": digest,
+        "seed": job.seed,
+        "metrics": {name_in_record(name): {"value": value, "unit": find_unit(name)} for name, value in found.items()},
+        "entries": entries,
+        "seconds": round(run.cpu_seconds, 1),
+        "peak_memory_mb": run.peak_memory_mb,
+        "figures": dict(find_figures(run)),
+    }
+    recording.write_part(part, job.file)
+    shown = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+    return f"{job.path.stem}, seed {job.seed}: {run.seconds:.0f} s; {shown}"
+
+
+def find_figures(run: Run) -> Iterator[tuple[str, dict]]:
+    """The named pictures of a run, each with its alternative text and its PNG in base 64."""
+    for index, cell in enumerate(run.notebook.cells):
+        about = cell.metadata.get("mystnb", {})
+        pictures = [out.data["image/png"] for out in cell.get("outputs", []) if "image/png" in out.get("data", {})]
+        if pictures and "figure" in about:
+            alt = run.alt_texts.get(index, about.get("image", {}).get("alt", ""))
+            yield about["figure"]["name"], {"alt": alt, "png": pictures[0]}
+
+
+def write_results(path: Path, parts: list[dict], digest: str) -> None:
+    """Writes a chapter's record, its picture, and its bands in full.
+
+    Raises RecordingError where there is no such picture, or the seeds report different metrics.
+    """
+    metrics = bands.collect([part["entries"] for part in parts], MINIMUM_SEEDS["full"])
+    record = recording.form_record(parts, digest, "full", "validation")
+    for metric in metrics:  # by which name the bands know it
+        record["metrics"][name_in_record(metric)]["band"] = metric
+    name = FIGURES[path.stem]
+    if name not in parts[0]["figures"]:
+        raise recording.RecordingError(f"{path.stem}: no figure {name}; there are {', '.join(parts[0]['figures'])}.")
+    figure = parts[0]["figures"][name]
+    record["figures"] = {name: figure["alt"]}
+    recording.write_record(record, path.stem)
+    folder = recording.RECORDS / path.stem
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.png").write_bytes(without_text_chunks(base64.b64decode(figure["png"])))
+    bands.store(path.stem, digest, list(SEEDS), metrics, "full")
+
+
+def find_stale() -> dict[str, str]:
+    """What is wrong with the chapters' records of full runs, by chapter: none yet, or of other code."""
+    found = {}
+    for path in chapters():
+        file = recording.RECORDS / f"{path.stem}.json"
+        if not file.exists():
+            found[path.stem] = "it has no record yet; run `make full`"
+        elif json.loads(file.read_text(encoding="utf-8")).get("code_digest") != band_digest(path, "full"):
+            found[path.stem] = "its record is of other code; run `make full`"
+    return found
+
+
+def write_finished(paths: list[Path], digests: dict[Path, str]) -> list[Path]:
+    """Writes the results of the chapters whose seeds are all done; returns the others."""
+    waiting = []
+    for path in paths:
+        parts = [recording.read_part(Job(path, seed).file, digests[path]) for seed in SEEDS]
+        if all(parts):
+            write_results(path, parts, digests[path])
+        else:
+            waiting.append(path)
+    return waiting
+
+
+def main(names: list[str]) -> int:
+    """Runs the named chapters, or all, where their record is not that of the code; returns the exit status."""
+    try:
+        paths = chapters(names)
+        stale = find_stale()
+        waiting = [path for path in paths if path.stem in stale]
+        if not waiting:
+            print("The records are those of the code as it stands.")
+            return 0
+        data.load_mnist()  # refused here, where it is missing, and not once for each chapter
+        digests = {path: band_digest(path, "full") for path in waiting}
+        jobs = [Job(path, seed) for path in waiting for seed in SEEDS]
+        jobs = [job for job in jobs if recording.read_part(job.file, digests[job.path]) is None]
+        for line in recording.measure_missing(jobs, measure):
+            print(line, flush=True)
+            waiting = write_finished(waiting, digests)
+        waiting = write_finished(waiting, digests)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if waiting:
+        print(f"without a new record: {', '.join(path.stem for path in waiting)}", file=sys.stderr)
+    return 1 if waiting else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
