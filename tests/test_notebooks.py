@@ -11,12 +11,14 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from helpers import records
 from tools import notebook_structure as structure
 from tools.execute import without_text_chunks
 from tools.notebook_files import (
     ROOT,
     as_run,
     band_digest,
+    book_metadata,
     chapters,
     code_cells,
     code_digest,
@@ -59,6 +61,19 @@ def test_bands_come_from_this_code(path: Path) -> None:
     if path.stem not in bands:
         pytest.skip(f"no bands of {path.stem} were measured yet")
     assert bands[path.stem]["digest"] == band_digest(path), f"run `make bands CHAPTER={path.stem}`"
+
+
+@every_chapter
+def test_a_chapter_with_a_full_run_shows_it(path: Path) -> None:
+    shown = [cell for cell in code_cells(read(path)) if "full_run" in book_metadata(cell)]
+    if not (ROOT / "results" / "full" / f"{path.stem}.json").exists():
+        assert shown == []
+        pytest.skip(f"no full run of {path.stem} is recorded yet: make full")
+    assert len(shown) == 1
+    full_run = records.load(path.stem)
+    assert structure.printed(shown[0]) == f"{full_run.compare_with_quick()}\n{full_run.describe()}\n"
+    (alt,) = full_run.stored["figures"].values()
+    assert shown[0].metadata.mystnb.image.alt == alt
 
 
 @every_chapter
@@ -334,6 +349,12 @@ def test_only_a_choice_by_quick_has_sides() -> None:
     source = "a = 1 if quick else 2\nb = 1 if a else (3 if quick else 4)"
     assert ast.unparse(as_run(ast.parse(source), "quick")) == "a = 1\nb = 1 if a else 3"
     assert ast.unparse(as_run(ast.parse(source), "full")) == "a = 2\nb = 1 if a else 4"
+
+
+def test_bands_outlive_the_cell_that_shows_the_full_run(chapter_file: Path) -> None:
+    band = band_digest(chapter_file)
+    shown = new_code_cell("print('the full run')", metadata={"book": {"full_run": True}})
+    assert digests_after(chapter_file, lambda chapter: chapter.cells.append(shown))[1] == band
 
 
 def test_digest_follows_helpers_through_their_own_imports(tmp_path: Path) -> None:
