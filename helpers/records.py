@@ -99,6 +99,17 @@ def load(name):
     return Record(name, stored["metrics"], stored)
 
 
+def load_published(table):
+    """Return a table of published numbers, {row: {column: value, "source": its key in the bibliography, "where": ...}}.
+
+    Raises RecordError for an unknown table.
+    """
+    tables = json.loads((find_results() / "published.json").read_text(encoding="utf-8"))
+    if table not in tables:
+        raise RecordError(f"no published table is called {table!r}; there are {', '.join(sorted(tables))}.")
+    return tables[table]
+
+
 def check(stored, name):
     """Raise RecordError, naming the first thing that is wrong, unless stored is a whole record, true to its values."""
     if not isinstance(stored, dict) or not stored.get("metrics") or set(KEYS) - stored.keys():

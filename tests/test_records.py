@@ -2,12 +2,14 @@
 
 import copy
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from helpers import records
+from tools.notebook_files import ROOT
 
 VALUES = [float(value) for value in range(1, 11)]
 
@@ -197,3 +199,20 @@ def test_a_record_says_where_and_when(folder: Path) -> None:
     assert store(folder, whole()).describe() == (
         "toy: 10 seeds, measured 2026-11-24, commit abc\nin 2 minutes of a machine"
     )
+
+
+# Published numbers
+
+
+def test_every_published_number_has_a_source_in_the_bibliography() -> None:
+    bibliography = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
+    for table in ("test_nll", "modes"):
+        for row in records.load_published(table).values():
+            assert f"{{{row['source']}," in bibliography
+            assert row["where"]
+            assert all(math.isfinite(value) for name, value in row.items() if name not in ("source", "where"))
+
+
+def test_an_unknown_table_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(records.RecordError, match="no published table is called 'fid'; there are modes, test_nll"):
+        records.load_published("fid")
