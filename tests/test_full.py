@@ -31,7 +31,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "toy.ipynb"
     figure = new_code_cell("print('drawn')", outputs=[])
     figure.metadata = {"mystnb": {"figure": {"name": "fig-toy"}, "image": {"alt": "A toy."}}}
-    shown = new_code_cell("raise FileNotFoundError", metadata={"book": {"full_run": True}})
+    shown = new_code_cell("raise FileNotFoundError", metadata={"book": {"record": "toy"}})
     write(new_notebook(cells=[new_code_cell(TOY), figure, shown]), path)
     monkeypatch.setattr(full, "chapters", lambda names=None: [path])
     monkeypatch.setattr(full, "PARTS", tmp_path / "parts")

@@ -65,7 +65,7 @@ def test_bands_come_from_this_code(path: Path) -> None:
 
 @every_chapter
 def test_a_chapter_with_a_full_run_shows_it(path: Path) -> None:
-    shown = [cell for cell in code_cells(read(path)) if "full_run" in book_metadata(cell)]
+    shown = [cell for cell in code_cells(read(path)) if book_metadata(cell).get("record") == path.stem]
     if not (ROOT / "results" / "full" / f"{path.stem}.json").exists():
         assert shown == []
         pytest.skip(f"no full run of {path.stem} is recorded yet: make full")
@@ -353,7 +353,7 @@ def test_only_a_choice_by_quick_has_sides() -> None:
 
 def test_bands_outlive_the_cell_that_shows_the_full_run(chapter_file: Path) -> None:
     band = band_digest(chapter_file)
-    shown = new_code_cell("print('the full run')", metadata={"book": {"full_run": True}})
+    shown = new_code_cell("print('the full run')", metadata={"book": {"record": "toy"}})
     assert digests_after(chapter_file, lambda chapter: chapter.cells.append(shown))[1] == band
 
 

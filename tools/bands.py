@@ -33,7 +33,7 @@ def measure(path: Path, seed: int) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "results.jsonl")
         environment = quick_environment(BOOK_SEED=str(seed), BOOK_BAND_LOG=str(log))
-        run = run_notebook(path, environment, leave_out="full_run")
+        run = run_notebook(path, environment, leave_out="record")
         entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
     shown = ", ".join(f"{entry['metric']} {entry['value']:.4g}" for entry in entries)
     print(f"{path.stem}, seed {seed}: {run.seconds:.0f} s; {shown}", flush=True)

@@ -91,7 +91,7 @@ def measure(job: Job) -> str:
         log = Path(folder, "results.jsonl")
         environment = environment_for("full", BOOK_SEED=str(job.seed), BOOK_BAND_LOG=str(log))
         try:
-            run = run_notebook(job.path, environment, leave_out="full_run")
+            run = run_notebook(job.path, environment, leave_out="record")
         except (CellExecutionError, DeadKernelError) as error:  # the other chapters go on
             return f"{job.path.stem}, seed {job.seed}: FAILED: {error}"
         entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []

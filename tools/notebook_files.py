@@ -67,7 +67,7 @@ def write_text(text: str, path: Path) -> None:
 
 
 def book_metadata(cell: NotebookNode) -> dict:
-    """What the cell's metadata holds under `book`: setup, imports, exercise, full_run, alt_from."""
+    """What the cell's metadata holds under `book`: setup, imports, exercise, record, alt_from."""
     return cell.metadata.get("book", {})
 
 
@@ -110,7 +110,7 @@ def band_digest(path: Path, profile: str = "quick") -> str:
     return _digest(
         path,
         profile,
-        lambda cell: not (only_draws(cell) or {"exercise", "full_run"} & book_metadata(cell).keys()),
+        lambda cell: not (only_draws(cell) or {"exercise", "record"} & book_metadata(cell).keys()),
         without=MEASURING_NOTHING,
     )
 

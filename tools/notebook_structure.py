@@ -165,10 +165,10 @@ def closing(notebook: NotebookNode) -> list[str]:
 
 
 def length(notebook: NotebookNode) -> list[str]:
-    """A chapter can be read in one sitting: 20 to 35 cells besides shown failures and the full run, under 1 MB."""
+    """A chapter can be read in one sitting: 20 to 35 cells besides shown failures and records, under 1 MB."""
     complaints, size = [], len(text_of(notebook).encode())
     counted = (cell for cell in notebook.cells if "raises-exception" not in _tags(cell))
-    count = len([cell for cell in counted if "full_run" not in book_metadata(cell)])
+    count = len([cell for cell in counted if "record" not in book_metadata(cell)])
     if count not in CELL_COUNTS:
         complaints.append(f"{count} cells, expected {CELL_COUNTS.start} to {CELL_COUNTS.stop - 1}")
     if size >= MAX_BYTES:
