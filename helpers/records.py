@@ -43,7 +43,7 @@ class Record(NamedTuple):
         return form_band(self.values(metric), worse, log).judge(value) == WITHIN
 
     def format_table(self, rows, columns, digits=2):
-        """Return a table as text, value ± standard error: a line for each row, of the metrics "column/row".
+        """Return a table as text, value ± standard error if any: a line for each row, of the metrics "column/row".
 
         A metric that the record does not hold is left blank. Raises RecordError where it holds none of them.
         """
@@ -142,4 +142,10 @@ def _align(lines):
 
 
 def _format(entry, digits):
-    return f"{entry['value']:.{digits}f} ± {entry['standard_error']:.{digits}f}" if entry else ""
+    """Return value ± standard error; an exact number, such as a count, without."""
+    if not entry:
+        return ""
+    value, error = entry["value"], entry["standard_error"]
+    if error:
+        return f"{value:,.{digits}f} ± {error:,.{digits}f}"
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.{digits}f}"

@@ -13,7 +13,7 @@ from helpers import data, records
 from helpers.bands import form_band
 from tools import bands, execute, full, recording
 from tools.environment import environment_for
-from tools.notebook_files import ROOT, band_digest, chapters, write
+from tools.notebook_files import band_digest, chapters, write
 
 TOY = """\
 import os
@@ -163,4 +163,12 @@ def test_records_of_full_runs_that_are_stale_are_reported() -> None:
     """Not red: measuring again takes hours. The summary of the tests names them, and so does the page on costs."""
     for chapter, reason in full.find_stale().items():
         warnings.warn(f"full run of {chapter}: {reason}", stacklevel=1)
-    assert set(full.find_stale()) <= {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+
+
+def test_the_bands_of_full_belong_to_the_records() -> None:
+    for chapter, band in bands.read_stored("full").items():
+        record = records.load(chapter)
+        assert band["digest"] == record.stored["code_digest"]
+        for entry in record.metrics.values():
+            assert entry["values"] == band["metrics"][entry["band"]]["values"]
+            assert record.find_picture(full.FIGURES[chapter])

@@ -153,6 +153,16 @@ def test_a_table_has_a_line_for_each_row_and_blanks_where_nothing_was_measured(f
     ]
 
 
+def test_an_exact_number_stands_in_a_table_without_an_error(folder: Path) -> None:
+    stored = whole()
+    exact = {"value": 1200.0, "unit": "parameters", "standard_error": 0.0, "n": 1, "seeds": [0]}
+    stored["metrics"] = {"parameters/GAN": exact, "share/GAN": {**exact, "value": 0.25}}
+    assert store(folder, stored).format_table(("GAN",), ("parameters", "share")).splitlines() == [
+        "     parameters  share",
+        "GAN       1,200   0.25",
+    ]
+
+
 def test_a_table_of_nothing_is_refused(folder: Path) -> None:
     with pytest.raises(records.RecordError, match="names are column/row"):
         store(folder, whole()).format_table(("WGAN",), ("frechet",))
