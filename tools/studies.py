@@ -10,7 +10,8 @@ seed 0 leaves there as PNG are stored beside the record.
 
 Each run and seed is a process of its own in the environment of the tests, as many at once as there are cores. What it
 gave is kept beside its folder, so that a study which was stopped goes on where it was, and settings that are added to
-RUNS leave the others as measured. A study whose record is that of the code as it stands is not run.
+RUNS leave the others as measured. A record is written when all seeds of a label are done, and names what it lacks. A
+study whose record is whole, and that of the code as it stands, is not run.
 """
 
 import ast
@@ -171,10 +172,16 @@ def measure(run: Run) -> None:
         "digest": digest,
         "seed": run.seed,
         "metrics": metrics,
-        "seconds": round(time.process_time(), 1),
+        "seconds": round(max(time.process_time(), told_seconds(metrics, run.label)), 1),
         "peak_memory_mb": peak_memory_mb(),
     }
     recording.write_part(part, run.file)
+
+
+def told_seconds(metrics: dict[str, dict], label: str | None) -> float:
+    """The seconds that a run says it took: more than its process has, where it went on after an interruption."""
+    names = (f"seconds/{label}", f"evaluation_seconds/{label}")
+    return sum(metrics[name]["value"] for name in names if name in metrics)
 
 
 def start(run: Run) -> None:
@@ -202,14 +209,17 @@ def peak_memory_mb() -> int:
 
 
 def find_stale() -> dict[str, str]:
-    """What is wrong with the stored records of studies, by study: none yet, or measured with other code."""
+    """What is wrong with the stored records of studies, by study: none yet, measured with other code, or not whole."""
     found = {}
     for path in studies():
         file = recording.RECORDS / f"{path.stem}.json"
-        if not file.exists():
+        stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        if stored is None:
             found[path.stem] = "it has no record yet; run `make studies`"
-        elif json.loads(file.read_text(encoding="utf-8")).get("code_digest") != study_digest(path):
+        elif stored.get("code_digest") != study_digest(path):
             found[path.stem] = "its record is of other code; run `make studies`"
+        elif "missing" in stored:
+            found[path.stem] = f"its record lacks {'; '.join(stored['missing'])}; run `make studies`"
     return found
 
 
@@ -218,8 +228,8 @@ def run(path: Path) -> None:
 
     Raises StudyError where a run fails; what others gave is kept, and the record stays as it was.
     """
-    digest, every, found = study_digest(path), runs(path), settings(path)
-    digests = {one: one.digest for one in every}
+    digest = study_digest(path)
+    digests = {one: one.digest for one in runs(path)}
 
     def measure_one(one: Run) -> str:
         start(one)
@@ -228,12 +238,26 @@ def run(path: Path) -> None:
             raise StudyError(f"{one}: the code has changed since the study began; start it again.")
         return f"{one}: {part['seconds']:.0f} s"
 
-    missing = [one for one in every if recording.read_part(one.file, digests[one]) is None]
+    missing = [one for one in digests if recording.read_part(one.file, digests[one]) is None]
     for line in recording.measure_missing(missing, measure_one):
         print(line, flush=True)
-    parts = [recording.read_part(one.file, digests[one]) for one in every]
-    recording.write_record(recording.form_record(parts, digest, found["PROFILE"], found["SELECTION"]), path.stem)
-    store_pictures([one.folder for one in every if one.seed == 0], recording.RECORDS / path.stem)
+        write_record(path, digest, digests)
+    write_record(path, digest, digests)
+
+
+def write_record(path: Path, digest: str, digests: dict[Run, str]) -> None:
+    """Writes a study's record from the labels whose seeds are all measured, if there are any; it names the others."""
+    parts = {one: recording.read_part(one.file, digests[one]) for one in digests}
+    missing = {one.label for one, part in parts.items() if part is None}
+    done = {one: part for one, part in parts.items() if one.label not in missing}
+    if not done:
+        return
+    found = settings(path)
+    record = recording.form_record(list(done.values()), digest, found["PROFILE"], found["SELECTION"])
+    if missing:
+        record["missing"] = sorted(missing)
+    recording.write_record(record, path.stem)
+    store_pictures([one.folder for one in done if one.seed == 0], recording.RECORDS / path.stem)
 
 
 def store_pictures(folders: list[Path], target: Path) -> None:

@@ -1,0 +1,308 @@
+"""The study of likelihoods: its bounds and its loss against exact integrals, its pixels, its way back after a stop."""
+
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+from scipy.special import logsumexp
+
+from helpers import data, losses, metrics, models, networks
+from studies import vae_likelihood as study
+
+IMAGE = (28, 28, 1)
+PIXELS = 28 * 28
+COUNT = 40
+GRID = np.linspace(-12.0, 12.0, 4_001)
+SMALL = {
+    "dense": {"network": "dense", "width": 6, "latent_size": 3},
+    "convolutional": {"network": "convolutional", "channels": 2, "width": 6, "latent_size": 3},
+}
+
+
+def binary_images(count: int, seed: int = 0) -> np.ndarray:
+    return np.round(np.random.default_rng(seed).random((count, *IMAGE), dtype=np.float32))
+
+
+# One latent dimension and linear networks: integrals over it on a fine grid are exact
+
+
+def linear_vae(samples: int) -> study.IWAE:
+    rng = np.random.default_rng(7)
+    vae = study.IWAE(networks.build_dense_encoder(1, widths=()), networks.build_dense_decoder(1, widths=()), samples)
+    kernel = rng.normal(scale=0.005, size=(PIXELS, 1))
+    for network, weights in (
+        (vae.encoder, (kernel, [0.3], kernel[::-1], [-0.2])),
+        (vae.decoder, (rng.normal(scale=0.06, size=(1, PIXELS)), rng.normal(scale=0.5, size=PIXELS))),
+    ):
+        network.set_weights([np.asarray(array, np.float32) for array in weights])
+    return vae
+
+
+def integrate(vae: models.VAE, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The exact negative ELBO and NLL of binary images, (count,) each."""
+    mean, log_variance = (np.float64(part) for part in vae.encode(images))  # (count, 1)
+    logits = vae.decoder(GRID[:, None].astype(np.float32)).numpy().reshape(-1, PIXELS).astype(np.float64)
+    log_likelihood = images.reshape(-1, PIXELS) @ logits.T - np.logaddexp(0.0, logits).sum(axis=1)  # (count, grid)
+    log_q, log_prior = stats.norm.logpdf(GRID, mean, np.exp(0.5 * log_variance)), stats.norm.logpdf(GRID)
+    step = GRID[1] - GRID[0]
+    elbo = (np.exp(log_q) * (log_likelihood + log_prior - log_q)).sum(axis=1) * step
+    return -elbo, -logsumexp(log_likelihood + log_prior, axis=1) - np.log(step)
+
+
+def average_terms(samples: int, steps: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Means of loss, reconstruction and kl over steps of training, and their standard errors, (3,) each."""
+    vae, images = linear_vae(samples), tf.constant(binary_images(COUNT))
+    take = tf.function(lambda step: tf.stack(vae.compute_terms(images, step, True)))
+    terms = np.array([take(tf.constant(step)).numpy() for step in range(steps)], np.float64)
+    return terms.mean(axis=0), terms.std(axis=0, ddof=1) / np.sqrt(steps)
+
+
+def test_loss_of_one_sample_is_the_elbo() -> None:
+    exact = integrate(linear_vae(1), binary_images(COUNT))[0].mean()
+    means, errors = average_terms(1)
+    assert 0.0 < errors[0] < 0.2
+    assert abs(means[0] - exact) < 5.0 * errors[0]
+    assert means[0] == pytest.approx(means[1] + means[2], rel=1e-6)  # of one sample, no mean over weights is taken
+
+
+def test_loss_of_more_samples_lies_between_elbo_and_likelihood() -> None:
+    elbo, nll = (values.mean() for values in integrate(linear_vae(1), binary_images(COUNT)))
+    (few, few_error), (many, many_error) = average_terms(2), average_terms(50)
+    assert elbo - few[0] > 5.0 * few_error[0]
+    assert few[0] - many[0] > 5.0 * few_error[0]
+    assert many[0] == pytest.approx(nll, abs=5.0 * many_error[0] + 0.01)
+
+
+def test_terms_of_more_samples_are_means_over_them() -> None:
+    """Loss apart, the terms are those of one sample: their means do not depend on how many there are."""
+    (one, one_error), (five, five_error) = average_terms(1), average_terms(5)
+    assert np.all(np.abs(one - five)[1:] < 5.0 * np.hypot(one_error, five_error)[1:])
+
+
+def test_loss_teaches_both_networks() -> None:
+    vae = linear_vae(5)
+    vae.compile(keras.optimizers.SGD(0.01))
+    before = vae.get_weights()
+    vae.train_step(tf.constant(binary_images(4)))
+    assert all(np.any(old != new) for old, new in zip(before, vae.get_weights(), strict=True))
+
+
+def test_evaluation_finds_the_exact_likelihood(tmp_path: Path) -> None:
+    vae, images = linear_vae(1), binary_images(COUNT)
+    elbo, nll = integrate(vae, images)
+    bounds = study.Evaluation(vae, 2_500, tmp_path, "").take("test", images, samples=3_000)
+    assert bounds.shape == (COUNT, 3)
+    assert bounds[:, 0].mean() == pytest.approx(elbo.mean(), abs=0.1)
+    np.testing.assert_allclose(bounds[:, 2], nll, atol=0.1)
+    assert bounds[:, 2].mean() == pytest.approx(nll.mean(), abs=0.02)
+    assert np.all(bounds[:, 0] > bounds[:, 2])
+
+
+def test_bounds_are_those_of_the_metric() -> None:
+    weights = np.random.default_rng(0).normal(-90.0, 4.0, size=(600, 30)).astype(np.float32)
+    elbo, few, every = study.take_bounds(weights).T
+    assert study.average(few) == pytest.approx(metrics.importance_weighted_nll(weights[: study.FEW]))
+    assert study.average(every) == pytest.approx(metrics.importance_weighted_nll(weights))
+    np.testing.assert_allclose(elbo, -weights.mean(axis=0), rtol=1e-5)
+
+
+def swap_logsumexp(weights: np.ndarray, axis: int) -> np.ndarray:
+    return np.mean(weights, axis=axis) + np.log(len(weights))
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "broken", "check"),
+    [
+        (
+            tf,
+            "reduce_logsumexp",
+            lambda right: lambda x, axis: tf.reduce_mean(x, axis) + np.log(x.shape[0]),
+            test_loss_of_more_samples_lies_between_elbo_and_likelihood,
+        ),
+        (
+            tf,
+            "reduce_logsumexp",
+            lambda right: lambda x, axis: right(x, axis) + np.log(x.shape[0]),
+            test_loss_of_more_samples_lies_between_elbo_and_likelihood,
+        ),
+        (losses, "normal_log_density", lambda right: lambda *a: -right(*a), test_loss_of_one_sample_is_the_elbo),
+        (
+            losses,
+            "reparameterise",
+            lambda right: lambda m, v, n: right(m, v, 0.0 * n),
+            test_loss_of_one_sample_is_the_elbo,
+        ),
+        (study, "logsumexp", lambda right: swap_logsumexp, test_bounds_are_those_of_the_metric),
+    ],
+    ids=["mean of logs", "sum, not mean", "KL sign", "no noise", "mean of logs in the bound"],
+)
+def test_a_broken_bound_is_caught(owner, name: str, broken, check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, name, broken(getattr(owner, name)))
+    with pytest.raises(AssertionError):
+        check()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda weights: np.tile(-weights.mean(axis=0), (3, 1)).T,
+        lambda weights: np.tile(-logsumexp(weights, axis=0), (3, 1)).T,
+    ],
+    ids=["mean of logs", "sum, not mean"],
+)
+def test_a_broken_evaluation_is_caught(broken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "take_bounds", broken)
+    with pytest.raises(AssertionError):
+        test_evaluation_finds_the_exact_likelihood(tmp_path)
+
+
+# The pixels
+
+
+def check_redrawn(images: np.ndarray) -> None:
+    share, error = study.measure_redrawn(images, seed=0)
+    expected = np.mean(2.0 * images * (1.0 - images))  # of two draws of Bernoulli(x)
+    assert 0.0 < error < share < 0.5
+    assert share == pytest.approx(expected, abs=5.0 * error)
+
+
+def test_pixels_are_redrawn_in_each_pass_of_training() -> None:
+    check_redrawn(data.load_small_digits().train.images[:20])
+
+
+@pytest.mark.skipif(not os.environ.get("MNIST_NPZ"), reason="MNIST_NPZ names no copy of MNIST")
+def test_pixels_of_mnist_are_redrawn() -> None:
+    check_redrawn(data.load("full").train.images[:200:10])
+
+
+def test_pixels_that_stay_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = data.make_batches
+
+    def draw_once(images, *rest, **options):
+        return right(data.draw_binary(images, 0), *rest, **options)
+
+    monkeypatch.setattr(data, "make_batches", draw_once)
+    with pytest.raises(AssertionError):
+        test_pixels_are_redrawn_in_each_pass_of_training()
+
+
+# Networks and training
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_networks_start_at_the_per_pixel_model(kind: str) -> None:
+    images = data.load_small_digits().train.images
+    mean = metrics.smooth_mean(images)
+    vae = study.build(SMALL[kind] | {"phases": ((1, 1),)}, mean, seed=0)
+    encoded = vae.encoder(images[:5])
+    assert [part.shape for part in encoded] == [(5, 3), (5, 3)]
+    assert vae.decoder(tf.zeros((5, 3))).shape == (5, *IMAGE)
+    vae.decoder.set_weights([np.zeros_like(array) for array in vae.decoder.get_weights()])
+    np.testing.assert_allclose(vae.decode(np.ones((1, 3)))[0], mean, atol=1e-5)
+
+
+def test_only_runs_of_one_sample_have_the_plain_loss() -> None:
+    mean = np.full(IMAGE, 0.5)
+    plain, weighted = (study.build(SMALL["dense"] | {"phases": phases}, mean, 4) for phases in (((1, 9),), ((5, 9),)))
+    assert type(plain) is models.VAE
+    assert (type(weighted), weighted.samples, weighted.seed) == (study.IWAE, 5, 4)
+
+
+class KilledError(Exception):
+    """Stands in for the end of a process."""
+
+
+class KilledAfterTwo(study.Checkpoints):
+    """Checkpoints of a process that ends in its third epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise KilledError
+
+
+def train_small(file: Path, phases: tuple, made_with: str = "this code") -> tuple[list[np.ndarray], float]:
+    run = SMALL["dense"] | {"phases": phases, "batch_size": 200, "learning_rate": 1e-2}
+    digits = data.load_small_digits()
+    keras.utils.set_random_seed(1)
+    vae = study.build(run, metrics.smooth_mean(digits.train.images), seed=3)
+    seconds = study.train(vae, digits, run, file, made_with)
+    return vae.get_weights(), seconds
+
+
+def test_training_goes_on_after_a_stop_as_if_there_were_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped within its first phase; the second one has more samples in the loss."""
+    monkeypatch.setattr(study, "CHECKPOINT_EPOCHS", 1)
+    phases, file = ((1, 3), (3, 4)), tmp_path / "stopped.npz"
+    expected, _ = train_small(tmp_path / "whole.npz", phases)
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "Checkpoints", KilledAfterTwo)
+        with pytest.raises(KilledError):
+            train_small(file, phases)
+    stored = study.load_arrays(file, "this code")
+    assert stored["epochs"] == 2
+    study.save_arrays(file, **(stored | {"seconds": 1_000.0}))  # a long way to there
+    resumed, seconds = train_small(file, phases)
+    for one, other in zip(expected, resumed, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert 1_000.0 < seconds < 1_100.0
+
+
+def test_a_finished_training_is_only_read_again(tmp_path: Path) -> None:
+    """Its last epoch is stored though it is not a fifth one; and what other code has left is not used."""
+    file = tmp_path / "training.npz"
+    trained, _ = train_small(file, ((1, 1),))
+    stored = study.load_arrays(file, "this code")
+    study.save_arrays(file, **(stored | {"arr_0": 0.0 * stored["arr_0"]}))
+    read_again, _ = train_small(file, ((1, 1),))
+    assert not read_again[0].any()
+    trained_again, _ = train_small(file, ((1, 1),), "other code")
+    np.testing.assert_array_equal(trained_again[0], trained[0])
+    assert study.load_arrays(file, "this code") is None
+    assert study.load_arrays(tmp_path / "missing.npz", "this code") is None
+
+
+def test_evaluation_goes_on_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "BLOCK", 3)
+    vae, images = linear_vae(1), binary_images(8)
+    whole = study.Evaluation(vae, 30, tmp_path, "")
+    expected = whole.take("whole", images, samples=20)
+    study.Evaluation(vae, 30, tmp_path, "").take("parts", images[:6], samples=20)
+    monkeypatch.setattr(
+        vae, "log_weights", lambda block, *rest, **more: models.VAE.log_weights(vae, block[:2], *rest, **more)
+    )
+    resumed = study.Evaluation(vae, 30, tmp_path, "")
+    np.testing.assert_array_equal(resumed.take("parts", images, samples=20), expected)
+    assert resumed.seconds > 0.0
+    assert len({tuple(row) for row in expected}) == 8
+
+
+# All of it, small
+
+
+@pytest.mark.parametrize(("kind", "fully"), [("dense", 60), ("convolutional", 40), ("none", 0)])
+def test_a_run_measures_all_that_its_table_needs(kind: str, fully: int, tmp_path: Path, monkeypatch) -> None:
+    label = "VAE, k=1"  # one that the script itself has, for its digest
+    digits = data.load_small_digits()
+    few = digits._replace(test=data.Split(digits.test.images[:60], digits.test.labels[:60]))
+    small = {"phases": ((1, 1), (2, 2)), "batch_size": 500, "learning_rate": 1e-3, "rows": 100, "fully": fully}
+    monkeypatch.setattr(data, "load", lambda profile: few)
+    monkeypatch.setattr(study, "RUNS", {label: {"network": kind, **SMALL.get(kind, {}), **small}})
+    for name, value in {"MANY": 12, "FEW": 4, "PART": 40, "BLOCK": 20}.items():
+        monkeypatch.setattr(study, name, value)
+    found = study.measure(label, tmp_path)
+    names = {name.removesuffix(f"/{label}") for name in found}
+    assert {"test_nll", "parameters", "pixels_redrawn_in_training", "pixels_redrawn_in_test"} <= names
+    assert all(np.isfinite((value, error)).all() for value, _, error in found.values())
+    if kind != "none":
+        value = {name: found[f"{name}/{label}"][0] for name in names}
+        assert value["test_nll_500_first_1000"] > value["test_nll_first_1000"]
+        assert value["sampling_gap_first_1000"] == pytest.approx(
+            value["test_nll_500_first_1000"] - value["test_nll_first_1000"]
+        )
+        assert value["test_negative_elbo"] > value["test_nll_500"] >= value["test_nll"]
+        assert (value["test_samples"], value["epochs"]) == (12 if fully == 60 else 4, 2)
+        assert value["parameters"] > 784
