@@ -55,7 +55,7 @@ full: .venv/.installed .venv/.torch ## run the chapters on MNIST, hours on two c
 studies: .venv/.installed ## run the studies whose record is not of the code as it stands (STUDY=gan_vs_vae_seeds: one)
 	$(BIN)/python -m tools.studies $(STUDY)
 
-benchmark: .venv/.installed ## measure time, memory and images per second
+benchmark: .venv/.installed .venv/.torch ## compare our training with other ways to do the same, in one table
 	$(BIN)/python -m tools.benchmark
 
 breakages: .venv/.installed ## break the code on purpose and show which check catches it

@@ -32,7 +32,7 @@ FIGURES = {
     "code_gan": "fig-code-gan-grid",
     "code_vae": "fig-code-vae-losses",
     "code_vae_pytorch": "fig-torch-samples",
-    "failures": "fig-failures-diversity",
+    "failures": "fig-failures-histories",
     "gan": "fig-gan-grid",
     "gan_math": "fig-gan-math-digits",
     "gan_vs_vae": "fig-gan-vs-vae-samples",

@@ -1,0 +1,233 @@
+"""A network of the architecture of TensorFlow's DCGAN tutorial, trained once: what the book's own GAN is compared with.
+
+The facts are those of https://www.tensorflow.org/tutorials/generative/dcgan: layers, losses, optimisers, batch, epochs.
+Two things differ. It learns from the 50,000 images of the book's training split, not from 60,000, so that an epoch is
+a sixth shorter; and noise and order follow from seed and step, so that it goes on after a stop as if there were none.
+Nothing was chosen here. The test images serve for the curve and for the final scores.
+"""
+
+import json
+import time
+from functools import partial
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+from keras import layers
+from PIL import Image
+
+from helpers import data, losses, metrics, models, plotting, runtime, scorecard
+from helpers.checks import IMAGE_SHAPE
+
+SEEDS = 1
+SELECTION = "none"
+PROFILE = "full"
+RUNS = {"DCGAN tutorial": {"epochs": 50, "batch_size": 256, "learning_rate": 1e-4, "latent_size": 100}}
+
+CLASSIFIER_EPOCHS = 4
+LOOKED_AT = (1, 2, 3, *range(5, 1_000, 5))  # the epochs after which the Frechet distance is taken, and weights kept
+CONFIDENT = 0.9  # the probability from which on the classifier is sure of a digit
+PARTS = 10  # of the images, each left out once for the standard errors
+UNITS = {"frechet": "squared feature units", "classes": "digits"}  # the other scores are shares
+
+
+class Tutorial:
+    """Both networks with their optimisers, and the step in which each learns from the other's old weights."""
+
+    def __init__(self, latent_size, learning_rate, seed):
+        self.latent_size, self.seed = latent_size, seed
+        self.generator, self.discriminator = build_generator(latent_size), build_discriminator(seed)
+        self.optimizers = [keras.optimizers.Adam(learning_rate) for _ in range(2)]
+        for optimizer, network in zip(self.optimizers, (self.generator, self.discriminator), strict=True):
+            optimizer.build(network.trainable_variables)
+
+    @property
+    def variables(self):
+        """Return all that a step changes: weights, means of batch normalisation, the state of dropout and of Adam."""
+        parts = (self.generator, self.discriminator, *self.optimizers)
+        return [variable for part in parts for variable in part.variables]
+
+    @tf.function
+    def learn(self, batches, steps):
+        """Take so many steps on batches of real images, (batch, 28, 28, 1) in [0, 1], from an iterator."""
+        for _ in tf.range(steps):
+            real = 2.0 * next(batches) - 1.0
+            step = tf.cast(self.optimizers[0].iterations, tf.int32)
+            latent = tf.random.stateless_normal((tf.shape(real)[0], self.latent_size), (self.seed, step))
+            with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
+                fake = self.generator(latent, training=True)  # (batch, 28, 28, 1) in [-1, 1]
+                real_logits = self.discriminator(real, training=True)  # (batch, 1)
+                fake_logits = self.discriminator(fake, training=True)  # (batch, 1)
+                g_loss = losses.generator_loss(fake_logits)
+                d_loss = losses.discriminator_loss(real_logits, fake_logits)
+            g_weights, d_weights = self.generator.trainable_variables, self.discriminator.trainable_variables
+            g_slopes, d_slopes = (
+                generator_tape.gradient(g_loss, g_weights),
+                discriminator_tape.gradient(d_loss, d_weights),
+            )
+            self.optimizers[0].apply(g_slopes, g_weights)
+            self.optimizers[1].apply(d_slopes, d_weights)
+
+    def sample(self, count, seed):
+        """Return images, (count, 28, 28, 1) in [0, 1], of latent vectors drawn from N(0, I) with this seed."""
+        latent = models.draw_latent(count, self.latent_size, seed)
+        return np.clip(self.generator.predict(latent, batch_size=500, verbose=0) / 2.0 + 0.5, 0.0, 1.0)
+
+    def save(self, file, **more):
+        """Store the state, and what more is given, in one step."""
+        unfinished = file.with_suffix(".unfinished")
+        with unfinished.open("wb") as stream:
+            np.savez(stream, *[variable.numpy() for variable in self.variables], **more)
+        unfinished.replace(file)
+
+    def restore(self, file):
+        """Set the state to a stored one; return what more was stored with it, by name."""
+        with np.load(file, allow_pickle=False) as stored:
+            arrays = dict(stored)
+        for index, variable in enumerate(self.variables):
+            variable.assign(arrays.pop(f"arr_{index}"))
+        return arrays
+
+
+def build_generator(latent_size):
+    """Return the tutorial's generator, (batch, latent_size) -> (batch, 28, 28, 1) in [-1, 1]."""
+    return keras.Sequential(
+        [
+            keras.Input((latent_size,)),
+            layers.Dense(7 * 7 * 256, use_bias=False),
+            layers.BatchNormalization(),
+            layers.LeakyReLU(),  # Keras's own slope below zero, 0.3, here and in what follows
+            layers.Reshape((7, 7, 256)),
+            layers.Conv2DTranspose(128, 5, padding="same", use_bias=False),  # (batch, 7, 7, 128)
+            layers.BatchNormalization(),
+            layers.LeakyReLU(),
+            layers.Conv2DTranspose(64, 5, strides=2, padding="same", use_bias=False),  # (batch, 14, 14, 64)
+            layers.BatchNormalization(),
+            layers.LeakyReLU(),
+            layers.Conv2DTranspose(1, 5, strides=2, padding="same", use_bias=False, activation="tanh"),
+        ]
+    )
+
+
+def build_discriminator(seed):
+    """Return the tutorial's discriminator, (batch, 28, 28, 1) -> (batch, 1) logits; seed is that of its dropout."""
+    return keras.Sequential(
+        [
+            keras.Input(IMAGE_SHAPE),
+            layers.Conv2D(64, 5, strides=2, padding="same"),  # (batch, 14, 14, 64)
+            layers.LeakyReLU(),
+            layers.Dropout(0.3, seed=seed),
+            layers.Conv2D(128, 5, strides=2, padding="same"),  # (batch, 7, 7, 128)
+            layers.LeakyReLU(),
+            layers.Dropout(0.3, seed=seed + 1),
+            layers.Flatten(),
+            layers.Dense(1),
+        ]
+    )
+
+
+def measure(label, folder):
+    """Train to the last epoch that the run names; return the curve on the way there, and the final scores."""
+    settings, run = runtime.start(), RUNS[label]
+    digits = data.load(settings.profile)
+    scorer = scorecard.Scorer(digits, CLASSIFIER_EPOCHS)
+    tutorial = Tutorial(run["latent_size"], run["learning_rate"], settings.seed)
+    seconds, distances = train(tutorial, digits, scorer, run, folder)
+
+    images = tutorial.sample(scorer.count, seed=4)
+    draw_grid(images[:100], folder / "dcgan_tutorial.png")
+    found = {f"{name}/{label}": entry for name, entry in score(scorer, digits, images).items()}
+    parameters = tutorial.generator.count_params() + tutorial.discriminator.count_params()
+    found[f"parameters/{label}"] = (parameters, "parameters", 0.0)
+    spread = np.std(seconds)  # of an epoch's seconds
+    found[f"seconds/{label}"] = (np.sum(seconds), "s of one core", spread * len(seconds) ** 0.5)
+    found[f"epoch_seconds/{label}"] = (np.mean(seconds), "s of one core", spread / len(seconds) ** 0.5)
+    for epoch, (distance, error) in distances.items():
+        point = f"{label}, epoch {epoch}"
+        found[f"seconds/{point}"] = (np.sum(seconds[:epoch]), "s of one core", spread * epoch**0.5)
+        found[f"frechet/{point}"] = (distance, UNITS["frechet"], error)
+    return found
+
+
+def train(tutorial, digits, scorer, run, folder):
+    """Train to the run's last epoch; return each epoch's seconds, and {epoch: (Frechet distance, standard error)}.
+
+    The seconds are those of one core, and of training alone. The state after each epoch is kept in folder until the
+    next one is, and for good where the distance is taken: training goes on from there, or is only looked at again. The
+    curve so far is in folder too, as curve.json. Raises ValueError for a state that was reached with other settings.
+    """
+    steps, epochs = len(digits.train.images) // run["batch_size"], run["epochs"]
+    file_of = {epoch: folder / f"epoch_{epoch:03d}.npz" for epoch in range(1, epochs + 1)}
+    begun = max((epoch for epoch, file in file_of.items() if file.exists()), default=0)
+    batches = data.make_batches(digits.train.images, run["batch_size"], tutorial.seed, held_out=digits.test.images)
+    stream = iter(batches.skip(begun * steps))
+    made_with = json.dumps({**run, "epochs": None, "seed": tutorial.seed}, sort_keys=True)
+    real, seconds, distances = scorer.extract(digits.test.images[: scorer.count]), [], {}
+    for epoch, file in file_of.items():
+        if file.exists():
+            more = tutorial.restore(file)
+            seconds = more["seconds"].tolist()
+            if more["made_with"] != made_with:
+                raise ValueError(f"{file} was made with {more['made_with']}, expected {made_with}; delete {folder}.")
+        elif epoch > begun:
+            start = time.process_time()
+            tutorial.learn(stream, tf.constant(steps))
+            seconds.append(time.process_time() - start)
+            tutorial.save(file, seconds=seconds, made_with=made_with)
+            if epoch - 1 not in (0, *LOOKED_AT):
+                file_of[epoch - 1].unlink(missing_ok=True)
+        else:
+            continue
+        if epoch in LOOKED_AT or epoch == epochs:
+            fake = scorer.extract(tutorial.sample(scorer.count, seed=4))
+            distances[epoch] = jackknife(partial(take_distance, real, fake), scorer.count)["frechet"]
+            curve = {epoch: (sum(seconds[:epoch]), *entry) for epoch, entry in distances.items()}
+            (folder / "curve.json").write_text(json.dumps(curve, indent=1) + "\n", encoding="utf-8")
+    return seconds, distances
+
+
+def score(scorer, digits, images):
+    """Return {name: (value, unit, standard error)} of images, (scorer.count, 28, 28, 1), against the test digits."""
+    real, fake = scorer.extract(digits.test.images[: scorer.count]), scorer.extract(images)  # (count, 32)
+    logits = scorer.classifier.predict(images, batch_size=512, verbose=0)  # (count, 10)
+    labels, confidence = logits.argmax(axis=1), tf.nn.softmax(logits).numpy().max(axis=1)
+    expected = np.bincount(digits.test.labels, minlength=10) / len(digits.test.labels)  # (10,)
+
+    def take(chosen):
+        shares = np.bincount(labels[chosen], minlength=10) / chosen.sum()
+        return {
+            **take_distance(real, fake, chosen),
+            **metrics.compare_manifolds(real[chosen], fake[chosen])._asdict(),
+            "classes": metrics.count_classes(labels[chosen]),
+            "imbalance": np.abs(shares - expected).sum() / 2,  # the total variation distance
+            "confident": np.mean(confidence[chosen] >= CONFIDENT),
+        }
+
+    found = jackknife(take, scorer.count)
+    return {name: (value, UNITS.get(name, "share"), error) for name, (value, error) in found.items()}
+
+
+def take_distance(real, fake, chosen):
+    """Return the Frechet distance of the chosen features, of (count, 32) each, by its name."""
+    return {"frechet": metrics.frechet_distance(real[chosen], fake[chosen])}
+
+
+def jackknife(take, count):
+    """Return {name: (value, standard error over images)} of what take gives for a mask of the chosen, (count,).
+
+    The error is that of a jackknife over parts, each left out once. Source: Efron and Stein 1981.
+    """
+    part = np.arange(count) % PARTS
+    without = [take(part != left_out) for left_out in range(PARTS)]
+    errors = {name: np.std([one[name] for one in without]) * (PARTS - 1) ** 0.5 for name in without[0]}
+    return {name: (value, errors[name]) for name, value in take(part >= 0).items()}
+
+
+def draw_grid(images, file):
+    """Draw 100 images, (100, 28, 28, 1), ten by ten, into a grey PNG file."""
+    figure, ax = plt.subplots(figsize=(3.4, 3.4), dpi=110, layout="constrained")
+    plotting.show_images(ax, images, columns=10)
+    figure.canvas.draw()
+    Image.fromarray(np.array(figure.canvas.buffer_rgba())[..., 0]).save(file, optimize=True)
+    plt.close(figure)
