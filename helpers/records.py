@@ -146,6 +146,6 @@ def _format(entry, digits):
     if not entry:
         return ""
     value, error = entry["value"], entry["standard_error"]
-    if error:
+    if error or entry["n"] > 1:  # seeds that agree are no proof
         return f"{value:,.{digits}f} ± {error:,.{digits}f}"
     return f"{value:,.0f}" if value == round(value) else f"{value:,.{digits}f}"

@@ -163,6 +163,12 @@ def test_an_exact_number_stands_in_a_table_without_an_error(folder: Path) -> Non
     ]
 
 
+def test_seeds_that_agree_keep_their_error_in_a_table(folder: Path) -> None:
+    stored = whole()
+    stored["metrics"] = {"failed/GAN": entry([0.0] * 10)}
+    assert store(folder, stored).format_table(("GAN",), ("failed",)).splitlines()[1] == "GAN  0.00 ± 0.00"
+
+
 def test_a_table_of_nothing_is_refused(folder: Path) -> None:
     with pytest.raises(records.RecordError, match="names are column/row"):
         store(folder, whole()).format_table(("WGAN",), ("frechet",))

@@ -12,6 +12,7 @@ from tools.notebook_files import ROOT, helpers_imported
 MODULES = {path.stem: path for path in sorted((ROOT / "helpers").glob("*.py"))}
 # Which modules of helpers each may import; all else stands on its own.
 MAY_IMPORT = {
+    "conditional": {"checks", "data", "losses", "models"},
     "data": {"checks"},
     "networks": {"checks"},
     "records": {"bands"},
@@ -22,9 +23,12 @@ MAY_IMPORT = {
 EXPECTED = {
     "bands",
     "checks",
+    "conditional",
     "data",
+    "diagnosis",
     "losses",
     "metrics",
+    "mixtures",
     "models",
     "networks",
     "plotting",
