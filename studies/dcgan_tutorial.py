@@ -11,25 +11,20 @@ import time
 from functools import partial
 
 import keras
-import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from PIL import Image
 
-from helpers import data, losses, metrics, models, plotting, runtime, scorecard
+from helpers import data, losses, models, runtime, scorecard
 from helpers.checks import IMAGE_SHAPE
+from studies.gan_mnist import CLASSIFIER_EPOCHS, UNITS, draw_grid, jackknife, score, take_distance
 
 SEEDS = 1
 SELECTION = "none"
 PROFILE = "full"
 RUNS = {"DCGAN tutorial": {"epochs": 50, "batch_size": 256, "learning_rate": 1e-4, "latent_size": 100}}
 
-CLASSIFIER_EPOCHS = 4
 LOOKED_AT = (1, 2, 3, *range(5, 1_000, 5))  # the epochs after which the Frechet distance is taken, and weights kept
-CONFIDENT = 0.9  # the probability from which on the classifier is sure of a digit
-PARTS = 10  # of the images, each left out once for the standard errors
-UNITS = {"frechet": "squared feature units", "classes": "digits"}  # the other scores are shares
 
 
 class Tutorial:
@@ -185,49 +180,3 @@ def train(tutorial, digits, scorer, run, folder):
             curve = {epoch: (sum(seconds[:epoch]), *entry) for epoch, entry in distances.items()}
             (folder / "curve.json").write_text(json.dumps(curve, indent=1) + "\n", encoding="utf-8")
     return seconds, distances
-
-
-def score(scorer, digits, images):
-    """Return {name: (value, unit, standard error)} of images, (scorer.count, 28, 28, 1), against the test digits."""
-    real, fake = scorer.extract(digits.test.images[: scorer.count]), scorer.extract(images)  # (count, 32)
-    logits = scorer.classifier.predict(images, batch_size=512, verbose=0)  # (count, 10)
-    labels, confidence = logits.argmax(axis=1), tf.nn.softmax(logits).numpy().max(axis=1)
-    expected = np.bincount(digits.test.labels, minlength=10) / len(digits.test.labels)  # (10,)
-
-    def take(chosen):
-        shares = np.bincount(labels[chosen], minlength=10) / chosen.sum()
-        return {
-            **take_distance(real, fake, chosen),
-            **metrics.compare_manifolds(real[chosen], fake[chosen])._asdict(),
-            "classes": metrics.count_classes(labels[chosen]),
-            "imbalance": np.abs(shares - expected).sum() / 2,  # the total variation distance
-            "confident": np.mean(confidence[chosen] >= CONFIDENT),
-        }
-
-    found = jackknife(take, scorer.count)
-    return {name: (value, UNITS.get(name, "share"), error) for name, (value, error) in found.items()}
-
-
-def take_distance(real, fake, chosen):
-    """Return the Frechet distance of the chosen features, of (count, 32) each, by its name."""
-    return {"frechet": metrics.frechet_distance(real[chosen], fake[chosen])}
-
-
-def jackknife(take, count):
-    """Return {name: (value, standard error over images)} of what take gives for a mask of the chosen, (count,).
-
-    The error is that of a jackknife over parts, each left out once. Source: Efron and Stein 1981.
-    """
-    part = np.arange(count) % PARTS
-    without = [take(part != left_out) for left_out in range(PARTS)]
-    errors = {name: np.std([one[name] for one in without]) * (PARTS - 1) ** 0.5 for name in without[0]}
-    return {name: (value, errors[name]) for name, value in take(part >= 0).items()}
-
-
-def draw_grid(images, file):
-    """Draw 100 images, (100, 28, 28, 1), ten by ten, into a grey PNG file."""
-    figure, ax = plt.subplots(figsize=(3.4, 3.4), dpi=110, layout="constrained")
-    plotting.show_images(ax, images, columns=10)
-    figure.canvas.draw()
-    Image.fromarray(np.array(figure.canvas.buffer_rgba())[..., 0]).save(file, optimize=True)
-    plt.close(figure)

@@ -278,18 +278,16 @@ def test_ten_of_each_digit_are_drawn_in_rows_from_the_same_noises() -> None:
     np.testing.assert_allclose(rows[7], gan.generate(latent, [7] * 10), atol=1e-6)
 
 
-@pytest.mark.parametrize("study", [gan_mnist, dcgan_tutorial])
-def test_the_jackknife_knows_the_error_of_a_mean(study: object) -> None:
+def test_the_jackknife_knows_the_error_of_a_mean() -> None:
     values = np.random.default_rng(0).normal(3.0, 2.0, 10_000)
-    value, error = study.jackknife(lambda chosen: {"mean": values[chosen].mean()}, len(values))["mean"]
+    value, error = gan_mnist.jackknife(lambda chosen: {"mean": values[chosen].mean()}, len(values))["mean"]
     assert value == values.mean()
     assert 0.01 < error < 0.04  # 0.02 in expectation, from ten parts
 
 
-@pytest.mark.parametrize("study", [gan_mnist, dcgan_tutorial])
-def test_scores_are_those_of_the_scorecard(study: object, digits: data.Digits, scorer: Scorer) -> None:
+def test_scores_are_those_of_the_scorecard(digits: data.Digits, scorer: Scorer) -> None:
     images = digits.validation.images
-    found, expected = study.score(scorer, digits, images), scorer.score(images)._asdict()
+    found, expected = gan_mnist.score(scorer, digits, images), scorer.score(images)._asdict()
     for name, value in expected.items():
         assert found[name][0] == pytest.approx(value)
     assert found["imbalance"][0] < 0.1

@@ -402,6 +402,16 @@ def test_the_digest_leaves_out_what_does_not_count(toy: Path, chapter: Path, old
     assert digest_with(toy, chapter, old, new) == digest_with(toy, chapter)
 
 
+def test_the_digest_holds_the_study_that_a_script_imports_from(with_runs: Path) -> None:
+    importing = studies.STUDIES / "importing.py"
+    importing.write_text("from studies.toy import measure\n" + TOY, encoding="utf-8")
+    before = studies.study_digest(importing)
+    with_runs.write_text(WITH_RUNS.replace("SEEDS = 2", "SEEDS = 4").replace('"size": 2', '"size": 3'), "utf-8")
+    assert studies.study_digest(importing) == before  # what the other one measures does not count
+    with_runs.write_text(WITH_RUNS.replace("10 *", "20 *"), "utf-8")
+    assert studies.study_digest(importing) != before
+
+
 def test_the_digest_holds_the_helpers_that_measure(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy.write_text(TOY + "from helpers import losses, plotting\n", encoding="utf-8")
     reached, before = studies.helpers_reached, studies.study_digest(toy)

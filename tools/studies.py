@@ -135,7 +135,7 @@ def run_cells(chapter: str, name: str) -> dict:
 
 
 def study_digest(path: Path, label: str | None = None) -> str:
-    """What a study's values depend on: its script, the chapter's cells that it runs, and the helpers of both.
+    """What a study's values depend on: its script, studies that it imports from, the cells that it runs, and helpers.
 
     label: only what that run depends on, not the settings of others nor how many seeds there are. Comments, docstrings
     and layout do not count, nor do setup and imports cells, nor helpers that show and compare.
@@ -145,10 +145,12 @@ def study_digest(path: Path, label: str | None = None) -> str:
     cells = [cell for cell in cells if "setup" not in book_metadata(cell)]
     trees = [as_run(ast.parse(cell.source), found["PROFILE"]) for cell in cells]
     counted = [canonical(t) for cell, t in zip(cells, trees, strict=True) if "imports" not in book_metadata(cell)]
-    reached = helpers_reached([script, *trees])
+    others = [_without_runs(_parse(STUDIES / f"{name}.py")) for name in studies_imported(script)]
+    counted += map(canonical, others)
+    reached = helpers_reached([script, *others, *trees])
     modules = sorted((name, canonical(tree)) for name, tree in reached.items() if name not in MEASURING_NOTHING)
     if label is not None:
-        script.body = [node for node in script.body if not {"RUNS", "SEEDS"} & _assigned(node)]
+        script = _without_runs(script)
         counted.append((label, repr(found["RUNS"][label])))
     return hashlib.sha256(repr((canonical(script), counted, modules)).encode()).hexdigest()
 
@@ -288,6 +290,18 @@ def main(arguments: list[str]) -> int:
 
 def _parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def studies_imported(script: ast.Module) -> list[str]:
+    """The names of the studies that a script imports from, as `from studies.NAME import ...`."""
+    origins = (node.module or "" for node in ast.walk(script) if isinstance(node, ast.ImportFrom))
+    return sorted(origin.removeprefix("studies.") for origin in origins if origin.startswith("studies."))
+
+
+def _without_runs(script: ast.Module) -> ast.Module:
+    """A study's script without its settings by label and its number of seeds."""
+    script.body = [node for node in script.body if not {"RUNS", "SEEDS"} & _assigned(node)]
+    return script
 
 
 def _assigned(node: ast.AST) -> set[str]:
