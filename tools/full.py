@@ -45,15 +45,18 @@ UNITS = {
     "NLL": "nats",
     "KL": "nats",
     "JSD": "nats",
+    "ELBO": "nats",
     "gap": "nats",
     "bound": "nats",
     "Frechet": "squared feature units",
     "AUC": "share of pairs",
+    "asked for": "share",
     "coverage": "share",
     "told apart": "share",
     "neighbours named": "share",
     "reconstruction error": "squared grey value",
     "ratio": "ratio",
+    "spread": "multiple of that of real digits",
     "deviation": "share",
 }
 
