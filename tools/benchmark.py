@@ -1,38 +1,46 @@
-"""Measures what the book costs: `python -m tools.benchmark [--stored]` prints one table, measured in one run.
+"""Measures what training costs: `python -m tools.benchmark [--record]` prints one table, measured in one run.
 
-Chapters: seconds and memory of a fresh run; with --stored, those that `make execute` stored. Training: the time of a
-step under fit(), with the chapters' own functions and sizes, and the time that the matrix products and convolutions in
-it take alone. What misses its aim is said; nothing fails, because machines differ and are noisy.
+The book's training stands beside the article's pattern, plain fit() and PyTorch, and beside the time of its own
+products and convolutions; `tools.benchmark_ways` says what each row does. What misses its aim is said; nothing fails,
+because machines differ. Seconds and memory of the chapters are those that `make execute` stored. --record writes what
+was measured to results/full/benchmark.json, the table with it, and the figure of how the cost grows.
 """
 
 import ast
-import contextlib
-import functools
-import io
+import hashlib
+import importlib.util
+import json
 import os
 import platform
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 from tools.environment import QUICK, quick_environment
-from tools.execute import run_notebook
-from tools.notebook_files import chapters, code_cells, read
 
 os.environ.update(quick_environment())  # before TensorFlow reads it
 
-import keras
+import matplotlib.pyplot as plt
 import tensorflow as tf
+from matplotlib.ticker import LogLocator
 
+from helpers import plotting
+from tools import recording
+from tools.benchmark_ways import CASES, EPOCHS, GROWING, ROUNDS, grown, growth_metric, measure_round
+from tools.notebook_files import MEASURING_NOTHING, ROOT, canonical, chapters, helpers_reached, read
+from tools.studies import peak_memory_mb
+
+NAME = "benchmark"
+SCRIPTS = ("benchmark_ways", "benchmark_article", "benchmark_torch")  # what is measured depends on these
+# Of each way: how many times our time it takes. Nothing can be asked of ourselves.
+AIMS = {"article's pattern": 3.0, "plain fit": 1.0, "PyTorch eager": 1.0, "products alone": 0.5}
 SECONDS = {"gan": 120}  # of a chapter; the others have 60
-MEMORY_GB, SHARE = 3.0, 0.5
-ROUNDS, EPOCHS = 3, 6  # the rows take turns, so that a slow minute of the machine meets all of them
-PRODUCTS = {"MatMul", "BatchMatMulV2", "Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter"}
+MEMORY_GB = 3.0
+AXES = {"batch": "batch (images)", "width": "width (units)", "images": "data set (images)"}
 
 
 class Row(NamedTuple):
@@ -44,171 +52,151 @@ class Row(NamedTuple):
     met: bool | None = None
 
 
-class Training(NamedTuple):
-    """A model as its chapter trains it, and what multiplies and convolves in one of its steps."""
-
-    name: str
-    train: Callable[..., object]  # the chapter's own, for so many epochs with these callbacks
-    products: Callable[[], object]
-    config: SimpleNamespace
-
-
-class EpochTimer(keras.callbacks.Callback):
-    """Keeps the seconds of each epoch but the first, which also traces the graph."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seconds: list[float] = []
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Starts the clock."""
-        self.start = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Stops it."""
-        if epoch:
-            self.seconds.append(time.perf_counter() - self.start)
+def training_rows(metrics: dict[str, dict]) -> Iterator[Row]:
+    """What each way to train took, and whether ours meets its aim beside it."""
+    for name in CASES:
+        yield Row(f"{name}: ours", _format_speed(metrics, f"{name}, ours"))
+        for way, aim in AIMS.items():
+            label, floor = f"{name}, {way}", metrics[f"ratio/{name}, products alone"]["value"]
+            if f"ratio/{label}" not in metrics:
+                yield Row(f"{name}: {way}", "skipped: PyTorch is not installed")
+                continue
+            ratio, error = (metrics[f"ratio/{label}"][key] for key in ("value", "standard_error"))
+            measured = f"{_format_speed(metrics, label)}  {ratio:6.2f} ± {error:.2f} times our time"
+            if ratio < aim and ratio / floor < aim:  # no training with these products can meet it
+                measured += f"; the products alone: {ratio / floor:.2f}"
+            yield Row(f"{name}: {way}", measured, f"{aim:g} or more", ratio >= aim)
 
 
-def names_of(chapter: str, **changes: object) -> SimpleNamespace:
-    """What a chapter has defined when it is about to train, with these changes to its config."""
-    names: dict[str, object] = {}
-    for cell in code_cells(read(*chapters([chapter]))):
-        functions = [node for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef)]
-        trains = "train" in {function.name for function in functions}
-        with contextlib.redirect_stdout(io.StringIO()):
-            exec(compile(ast.Module(functions, []), chapter, "exec") if trains else cell.source, names)
-        if trains:
-            break
-    vars(names["config"]).update(changes)
-    names["validation"] = None  # what is timed then only trains
-    return SimpleNamespace(**names)
+def growth_rows(metrics: dict[str, dict]) -> Iterator[Row]:
+    """How the cost of our training grows."""
+    for name in GROWING:
+        for what, cases in grown(CASES[name]).items():
+            entries = [metrics[growth_metric(name, what, size)] for size in cases]
+            values = ", ".join(f"{size:,}: {entry['value']:.3g}" for size, entry in zip(cases, entries, strict=True))
+            each = "a pass" if what == "images" else "a step"
+            yield Row(f"{name}: {entries[0]['unit']} {each}, by {what}", values)
 
 
-def trainings() -> list[Training]:
-    """The models of the two chapters in quick, and the convolutional GAN at the same sizes."""
-    vae, gan = names_of("vae"), names_of("gan", steps_per_epoch=100)
-    convolutional = names_of("gan", steps_per_epoch=25, network="convolutional")
-    return [
-        _training("VAE, dense", vae, vae.build_vae(vae.config.code)),
-        _training("GAN, dense", gan, gan.build_gan()),
-        _training("GAN, convolutional", convolutional, convolutional.build_gan()),
-    ]
-
-
-def _training(name: str, chapter: SimpleNamespace, model: keras.Model) -> Training:
-    chapter.train(model, 1)  # builds the optimisers, which the step's graph holds
-    products = products_of(model.train_step, chapter.config.batch_size)
-    return Training(name, functools.partial(chapter.train, model), products, chapter.config)
-
-
-def products_of(train_step: Callable, batch_size: int) -> Callable[[], list[tf.Tensor]]:
-    """A graph of nothing but the matrix products and convolutions of a training step, on numbers of their own.
-
-    They are read off the step's graph: same shapes, types and attributes, forward and backward.
-    """
-    images = tf.TensorSpec((batch_size, 28, 28, 1), tf.float32)
-    operations = needed(tf.function(train_step).get_concrete_function(images).graph)
-    calls = [as_call(operation) for operation in operations if operation.type in PRODUCTS]
-    return tf.function(lambda: [call() for call in calls], autograph=False)
-
-
-def needed(graph: tf.Graph) -> set[tf.Operation]:
-    """The operations that a function's results or effects depend on; TensorFlow runs no others."""
-    waiting = [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
-    found = set()
-    while waiting:
-        operation = waiting.pop()
-        if operation not in found:
-            found.add(operation)
-            waiting += [*(tensor.op for tensor in operation.inputs), *operation.control_inputs]
-    return found
-
-
-def as_call(operation: tf.Operation) -> Callable[[], tf.Tensor]:
-    """The operation alone, as a function without arguments."""
-    definition, inputs = operation.op_def, {}
-    for argument, tensor in zip(definition.input_arg, operation.inputs, strict=True):
-        # The one input of whole numbers is the shape that a convolution's gradient shall have.
-        whole = tensor.dtype.is_integer
-        inputs[argument.name] = tf.constant(operation.outputs[0].shape) if whole else tf.random.normal(tensor.shape)
-    attributes = {a.name: operation.get_attr(a.name) for a in definition.attr if a.type != "type"}
-    texts = {name: value.decode() for name, value in attributes.items() if isinstance(value, bytes)}
-    return lambda: getattr(tf.raw_ops, operation.type)(**inputs, **{**attributes, **texts})
-
-
-def seconds_per_call(function: Callable[[], object], calls: int) -> float:
-    """The mean time of so many calls."""
-    start = time.perf_counter()
-    for _ in range(calls):
-        function()
-    return (time.perf_counter() - start) / calls
-
-
-def measure_training() -> list[Row]:
-    """Images per second of each model, and the share of its step that its products alone take.
-
-    The shortest time counts for both: what else the machine does can only add to it.
-    """
-    models = trainings()
-    steps, products = {model.name: [] for model in models}, {model.name: [] for model in models}
-    for _ in range(ROUNDS):
-        for model in models:
-            timer, count = EpochTimer(), model.config.steps_per_epoch
-            model.train(EPOCHS, callbacks=[timer])
-            steps[model.name] += [seconds / count for seconds in timer.seconds]
-            model.products()
-            products[model.name] += [seconds_per_call(model.products, count) for _ in range(EPOCHS - 1)]
-    rows = []
-    for model in models:
-        step, alone, size = min(steps[model.name]), min(products[model.name]), model.config.batch_size
-        rows.append(
-            Row(f"{model.name}: training", f"{size / step:,.0f} images/s, {step * 1e3:.2f} ms a step of {size}")
-        )
-        measured = f"{alone / step:.0%} of the step, {alone * 1e3:.2f} ms"
-        rows.append(Row(f"{model.name}: products alone", measured, f"{SHARE:.0%} or more", alone / step >= SHARE))
-    return rows
-
-
-def measure_chapters(stored: bool) -> list[Row]:
-    """Seconds and memory of each chapter, run now or as stored by `make execute`."""
-    rows = []
+def chapter_rows() -> Iterator[Row]:
+    """Seconds and memory of each chapter in the quick profile, as `make execute` stored them."""
     for path in chapters():
-        if stored:
-            seconds, memory = read(path).metadata.book.seconds, read(path).metadata.book.peak_memory_mb
-        else:
-            run = run_notebook(path, quick_environment())
-            seconds, memory = run.seconds, run.peak_memory_mb
-        aim, name = SECONDS.get(path.stem, 60), f"chapter {path.stem}{' (stored)' if stored else ''}"
-        rows.append(Row(f"{name}: time", f"{seconds:.0f} s", f"{aim} s or less", seconds <= aim))
-        memory_gb = memory / 1e3
-        rows.append(Row(f"{name}: memory", f"{memory_gb:.2f} GB", f"{MEMORY_GB:g} GB or less", memory_gb <= MEMORY_GB))
-    return rows
+        stored, name, aim = read(path).metadata.get("book"), f"chapter {path.stem}", SECONDS.get(path.stem, 60)
+        if stored is None:
+            yield Row(name, "not executed yet")
+            continue
+        memory_gb = stored.peak_memory_mb / 1e3
+        yield Row(f"{name}: time", f"{stored.seconds:.0f} s", f"{aim} s or less", stored.seconds <= aim)
+        yield Row(f"{name}: memory", f"{memory_gb:.2f} GB", f"{MEMORY_GB:g} GB or less", memory_gb <= MEMORY_GB)
+
+
+def format_row(row: Row) -> str:
+    """The line of a row; what misses its aim says so in capitals."""
+    verdict = {None: "", True: "met", False: "MISSED"}[row.met]
+    return f"{row.what:36} {row.measured:85} {row.aim:16} {verdict}".rstrip()
+
+
+def measure() -> list[dict]:
+    """All rounds, one after the other, as parts of a record; a round's number is its seed."""
+    tf.get_logger().setLevel("ERROR")  # it warns when many models are compiled, as here
+    parts = []
+    for seed in range(ROUNDS):
+        start = time.process_time()
+        metrics = {name: {"value": value, "unit": unit} for name, (value, unit) in measure_round(seed).items()}
+        seconds = round(time.process_time() - start, 1)
+        parts.append({"seed": seed, "metrics": metrics, "seconds": seconds, "peak_memory_mb": peak_memory_mb()})
+        print(f"round {seed + 1} of {ROUNDS}: {seconds:.0f} s", file=sys.stderr, flush=True)
+    return parts
+
+
+def code_digest() -> str:
+    """What the record depends on: the scripts that measure and the helpers that they reach, without what only shows."""
+    trees = {name: ast.parse((ROOT / "tools" / f"{name}.py").read_text(encoding="utf-8")) for name in SCRIPTS}
+    trees |= {n: t for n, t in helpers_reached(list(trees.values())).items() if n not in MEASURING_NOTHING}
+    return hashlib.sha256(repr(sorted((name, canonical(tree)) for name, tree in trees.items())).encode()).hexdigest()
+
+
+def find_stale() -> str | None:
+    """What is wrong with the stored record: none yet, or measured with other code; None where nothing is."""
+    file = recording.RECORDS / f"{NAME}.json"
+    if not file.exists():
+        return "it has no record yet; run `python -m tools.benchmark --record` on an idle machine"
+    current = json.loads(file.read_text(encoding="utf-8")).get("code_digest") == code_digest()
+    return None if current else "its record is of other code; run `python -m tools.benchmark --record`"
+
+
+def write_record(parts: list[dict], digest: str) -> None:
+    """Writes results/full/benchmark.json and the figure beside it."""
+    record = recording.form_record(parts, digest, QUICK["BOOK_PROFILE"], "none")
+    record["machine"], metrics = describe_machine(), record["metrics"]
+    rows = (*training_rows(metrics), *growth_rows(metrics))
+    record["rows"] = [row._replace(measured=" ".join(row.measured.split()))._asdict() for row in rows]  # for the book
+    record["versions"] |= {name: version(name) for name in packages() if name not in record["versions"]}
+    recording.write_record(record, NAME)
+    folder = recording.RECORDS / NAME
+    folder.mkdir(exist_ok=True)
+    draw_growth(metrics, folder / "scaling.png")
+
+
+def draw_growth(metrics: dict[str, dict], path: Path) -> None:
+    """Draws how the cost grows with batch, width and data, each on logarithmic axes; dotted: in proportion."""
+    plotting.use_book_style()
+    figure, axes = plt.subplots(1, 3, figsize=(8.4, 2.8))
+    for ax, (what, xlabel) in zip(axes, AXES.items(), strict=True):
+        for name, style in zip(GROWING, ("o-", "s--"), strict=True):
+            sizes = list(grown(CASES[name])[what])
+            values = [metrics[growth_metric(name, what, size)]["value"] for size in sizes]
+            ax.loglog(sizes, values, style, label=name, markersize=4)
+        ax.loglog(sizes, [values[-1] * size / sizes[-1] for size in sizes], ":", color="grey", label="in proportion")
+        for axis, marks in ((ax.xaxis, (1, 3)), (ax.yaxis, (1, 2, 5))):
+            axis.set_major_locator(LogLocator(subs=marks))
+            axis.set_major_formatter("{x:,g}")
+        ax.minorticks_off()
+        ax.set_xlabel(xlabel)
+        ax.set_ylabel("seconds a pass" if what == "images" else "milliseconds a step")
+    axes[0].legend(fontsize=8)
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def packages() -> list[str]:
+    """What the ways to train run on, as far as it is installed."""
+    return ["tensorflow", "keras", "numpy"] + ["torch"] * bool(importlib.util.find_spec("torch"))
 
 
 def describe_machine() -> str:
     """The processor, its cores, the threads that are used of them, and the versions."""
     information = Path("/proc/cpuinfo")
-    models = re.findall(r"model name\s*: (.*)", information.read_text("utf-8")) if information.exists() else []
-    processor = models[0] if models else platform.processor()
-    versions = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy"))
+    found = re.findall(r"model name\s*: (.*)", information.read_text("utf-8")) if information.exists() else []
+    processor = found[0] if found else platform.processor()
+    versions = ", ".join(f"{name} {version(name)}" for name in packages())
     threads = f"{os.cpu_count()} cores, {QUICK['TF_NUM_INTRAOP_THREADS']} thread used"
     return f"{platform.machine()}, {processor}, {threads}; Python {platform.python_version()}, {versions}"
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the table; returns the exit status."""
-    if arguments not in ([], ["--stored"]):
-        print("expected no argument, or --stored", file=sys.stderr)
+    """Prints the table and, with --record, writes the record; returns the exit status."""
+    if arguments not in ([], ["--record"]):
+        print("expected no argument, or --record", file=sys.stderr)
         return 1
-    start = time.perf_counter()
-    rows = measure_chapters(stored=bool(arguments)) + measure_training()
+    start, digest = time.perf_counter(), code_digest()  # before the run: what is edited meanwhile is not measured
+    parts = measure()
+    metrics = recording.collect(parts)
     print(describe_machine())
-    for row in rows:
-        met = {None: "", True: "met", False: "MISSED"}[row.met]
-        print(f"{row.what:34} {row.measured:44} {row.aim:16} {met}".rstrip())
-    print(f"measured in {time.perf_counter() - start:.0f} s")
+    print(f"CPU time of one thread: mean ± standard error of {ROUNDS} rounds, in each the shortest of {EPOCHS} epochs")
+    for row in (*training_rows(metrics), *growth_rows(metrics), *chapter_rows()):
+        print(format_row(row))
+    print(f"measured in {time.perf_counter() - start:.0f} s, {sum(part['seconds'] for part in parts):.0f} of CPU time")
+    if arguments:
+        write_record(parts, digest)
+        print(f"written to {recording.RECORDS / NAME}.json")
     return 0
+
+
+def _format_speed(metrics: dict[str, dict], label: str) -> str:
+    quantities = ("images_per_second", "milliseconds_per_step")
+    rate, step = (metrics[f"{quantity}/{label}"]["value"] for quantity in quantities)
+    return f"{rate:8,.0f} images/s {step:8.2f} ms a step"
 
 
 if __name__ == "__main__":
