@@ -76,6 +76,8 @@ def shrink(config: object) -> None:
     for name, value in vars(config).items():
         if name.endswith(("samples", "epochs", "steps")):
             setattr(config, name, min(value, MOST_REPEATS))
+        if name == "judged":  # images of each kind, of which the stand-in has fewer
+            setattr(config, name, min(value, 150))
 
 
 def run_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
