@@ -118,7 +118,6 @@ class Browser:
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self._call("Emulation.setDeviceMetricsOverride", **metrics)
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
-        self._call("Page.navigate", url="about:blank")  # a page that is left asks for nothing late
         self._events.clear()
         failure = self._call("Page.navigate", url=address).get("errorText")
         self.evaluate(SETTLED)
