@@ -147,8 +147,9 @@ class Browser:
             parameters = event.get("params", {})
             match event.get("method"):
                 case "Network.requestWillBeSent":
-                    address = parameters["request"]["url"]
-                    if not address.startswith((home, "data:", "blob:")):
+                    address, page = parameters["request"]["url"], parameters.get("documentURL", home)
+                    # What the page before asks for late is none of this page's business.
+                    if page.startswith(home) and not address.startswith((home, "data:", "blob:")):
                         complaints.append(f"requests {address}")
                 case "Runtime.exceptionThrown":
                     details = parameters["exceptionDetails"]
