@@ -8,10 +8,7 @@ their records in results/full. What was measured with other code than the one th
 import json
 from pathlib import Path
 
-from docutils import nodes
-from docutils.parsers.rst import directives
-from docutils.statemachine import StringList
-from sphinx.util.docutils import SphinxDirective
+from book_tables import Table
 
 from tools.notebook_files import band_digest
 from tools.studies import study_digest
@@ -27,12 +24,8 @@ def read_quick(path):
     return book["seconds"], book["peak_memory_mb"]
 
 
-class Table(SphinxDirective):
-    """A table made of rows of text, with a name and a caption; what a subclass reads, it notes as a dependency."""
-
-    option_spec = {"name": directives.unchanged_required, "caption": directives.unchanged_required}  # noqa: RUF012
-    header = ()
-    empty = "Nothing has been measured yet."
+class CostTable(Table):
+    """A table whose rows come from records."""
 
     def read_record(self, name):
         """The record of a full run, study or benchmark; None where there is none."""
@@ -40,29 +33,8 @@ class Table(SphinxDirective):
         self.env.note_dependency(str(file))
         return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
-    def rows(self):
-        """Yields the rows, each as many texts as the header has."""
-        raise NotImplementedError
 
-    def run(self):
-        rows = list(self.rows())
-        if not rows:
-            return [nodes.paragraph(text=self.empty)]
-        lines = [
-            f":::{{list-table}} {self.options['caption']}",
-            ":header-rows: 1",
-            f":name: {self.options['name']}",
-            "",
-        ]
-        for row in (self.header, *rows):
-            lines += [f"{'* -' if place == 0 else '  -'} {text}" for place, text in enumerate(row)]
-        holder = nodes.Element()
-        table = StringList([*lines, ":::"], source=self.env.doc2path(self.env.docname))
-        self.state.nested_parse(table, self.content_offset, holder)
-        return holder.children
-
-
-class ChapterCosts(Table):
+class ChapterCosts(CostTable):
     """One row for each notebook of the table of contents, in its order: time and memory in both profiles."""
 
     header = ("Chapter", "quick: s", "quick: MB", "full: s a run", "full: MB", "full: runs")
@@ -87,7 +59,7 @@ class ChapterCosts(Table):
         return f"{record['seconds'] / runs:,.0f}", f"{record['peak_memory_mb']:,}", f"{runs}{older}"
 
 
-class StudyCosts(Table):
+class StudyCosts(CostTable):
     """One row for each study: what all of its runs took together, where and when."""
 
     header = ("Study", "CPU minutes in all", "Peak memory, MB", "Measured on", "Date")
@@ -101,7 +73,7 @@ class StudyCosts(Table):
                 yield f"`{path.stem}`", minutes, f"{record['peak_memory_mb']:,}", record["device"], record["date"]
 
 
-class BenchmarkTable(Table):
+class BenchmarkTable(CostTable):
     """The rows that `make benchmark` printed when it wrote its record."""
 
     header = ("What", "Measured", "Aim", "")

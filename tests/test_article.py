@@ -1,0 +1,210 @@
+"""The article held against the book: each section has a place, each erratum and claim a cell, each verdict a rule."""
+
+import re
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tools import article
+from tools.article import FAILS, HOLDS, LIMITED, UNTESTABLE, ArticleError, Measured, judge, meets
+from tools.notebook_files import ROOT, chapters, code_cells, read
+
+SECTIONS, ERRATA, CLAIMS = (article.read_rows(name) for name in ("sections", "errata", "claims"))
+TESTABLE = [claim for claim in CLAIMS if claim.get("rules")]
+# Every section of the article that has one place or more in the book
+EXPECTED = (
+    *("1", "2.1", "2.2", "2.3", "2.4", "3.1", "3.2", "3.3", "4.1", "4.2", "4.3", "5.1", "5.2.1", "5.2.2", "5.3", "5.4"),
+    *("6.1", "6.2", "6.3", "6.4", "7", "8.1", "8.2", "9", "10"),
+)
+# Defects that were known before the book was written, by section and a word of the row
+KNOWN = [
+    *[("1", "middle"), ("1", "billions"), ("2.1.1", "encoder"), ("2.4.2", "F1"), ("3", "core"), ("3.2", "KL")],
+    *[("4.1.2", "mean squared"), ("4.1.2", "bracket"), ("4.1.3", "sum"), ("4.2.1", "parameters"), ("4.2.1", "minus")],
+    *[("4.2.3", "plus"), ("5.1", "Windows"), ("5.1", "activate.sh"), ("5.2.1", "6,272"), ("5.2.1", "compiled")],
+    *[
+        ("5.2.1", "frozen"),
+        ("5.2.1", "`np`"),
+        ("5.2.1", "normal distribution"),
+        ("5.2.1", "steps"),
+        ("5.2.1", "predict"),
+    ],
+    *[("5.2.2", "objectives"), ("5.2.2", "sharpen_image"), ("5.2.2", "drawn again"), ("5.2.2", "(14, 14, 1)")],
+    *[("5.2.2", "backend"), ("5.2.2", "add_loss"), ("5.2.2", "shape (batch,)"), ("5.2.2", "averaged over latent")],
+    *[("5.2.2", "nn.Linear"), ("5.2.2", "means of"), ("5.2.2", "data_loader"), ("5.4.1", "0]"), ("5.4.2", "loader")],
+    *[("5.4.2", ".numpy()"), ("5.4", "cannot run"), ("6.1", "diagnosis"), ("6.2", "credit"), ("6.3", "GAN")],
+    *[("6.4", "VAE"), ("7.1", "Evdakov"), ("7.1", "Kingma"), ("7.1", "Medium"), ("7.2", "Keras"), ("7.2", "MXNet")],
+    *[("7.3", "Variational Autoencoder"), ("7.3", "BERT")],
+]
+
+
+def labels() -> set[str]:
+    """The labels of chapters, their sections, and pages."""
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md")]
+    texts += [cell.source for path in chapters() for cell in read(path).cells if cell.cell_type == "markdown"]
+    return set(chain.from_iterable(re.findall(r"^\(([\w-]+)\)=$", text, re.MULTILINE) for text in texts))
+
+
+def figures() -> set[str]:
+    cells = [cell for path in chapters() for cell in code_cells(read(path))]
+    return {cell.metadata.mystnb.figure.name for cell in cells if "figure" in cell.metadata.get("mystnb", {})}
+
+
+def value_beyond(rule: dict, met: bool) -> Measured:
+    """A value that lies on the side of the rule's threshold where it is met, or on the other."""
+    upward = rule["direction"].startswith(">") == met
+    step = 1.0 + abs(rule["threshold"])
+    return Measured(rule["threshold"] + (step if upward else -step), 0.01)
+
+
+def judge_with(claim: dict, outcomes: list[bool]) -> article.Judged:
+    fed = iter([value_beyond(rule, met) for rule, met in zip(claim["rules"], outcomes, strict=True)])
+    return judge(claim, lambda rule: next(fed))
+
+
+# The map
+
+
+def test_every_section_of_the_article_is_on_the_map_once() -> None:
+    assert [row["section"] for row in SECTIONS] == list(EXPECTED)
+
+
+def test_every_place_on_the_map_exists() -> None:
+    places = set(chain.from_iterable(row.get("places", ()) for row in SECTIONS))
+    assert places - labels() == set()
+
+
+def test_only_fields_of_application_and_challenges_are_planned() -> None:
+    planned = {row["section"] for row in SECTIONS if not row.get("places")}
+    assert all(section.startswith(("6.", "8.")) for section in planned)
+
+
+def test_every_chapter_is_on_the_map() -> None:
+    own = {re.match(r"\((ch-[\w-]+)\)=", read(path).cells[0].source)[1] for path in chapters()}
+    assert own - set(chain.from_iterable(row.get("places", ()) for row in SECTIONS)) == set()
+
+
+# Errata
+
+
+@pytest.mark.parametrize("row", ERRATA, ids=lambda row: f"{row['section']} {row['printed'][:30]}")
+def test_an_erratum_says_what_holds_and_points_to_what_exists(row: dict) -> None:
+    assert {"section", "printed", "holds"} <= row.keys() <= {"section", "printed", "holds", "chapter", "cell", "page"}
+    assert article.find_section(row["section"], SECTIONS)
+    if "page" in row:
+        assert row["page"] in labels()
+    else:
+        article.find_cell(row["chapter"], row["cell"])
+
+
+@pytest.mark.parametrize(("section", "word"), KNOWN)
+def test_no_known_defect_is_missing(section: str, word: str) -> None:
+    assert [row for row in ERRATA if row["section"] == section and word in row["printed"]]
+
+
+# Claims
+
+
+def test_there_are_claims_enough_and_few_that_cannot_be_tested() -> None:
+    names = [claim["id"] for claim in CLAIMS]
+    assert len(set(names)) == len(names) >= 25
+    assert len(CLAIMS) - len(TESTABLE) <= len(CLAIMS) / 4
+    assert all(claim["why"] for claim in CLAIMS if claim not in TESTABLE)
+
+
+@pytest.mark.parametrize("claim", TESTABLE, ids=lambda claim: claim["id"])
+def test_a_claim_is_decided_by_what_the_book_has_measured(claim: dict) -> None:
+    article.find_cell(claim["chapter"], claim["cell"])
+    assert claim.get("figure") in figures() | {None}
+    assert claim["rule_set"] in ("before", "after")
+    assert article.find_section(claim["section"], SECTIONS)
+    judged = judge(claim)
+    assert all(np.isfinite(found.value) for found in judged.measured)
+    assert judged.verdict in (HOLDS, LIMITED, FAILS)
+
+
+@pytest.mark.parametrize("claim", TESTABLE, ids=lambda claim: claim["id"])
+def test_the_opposite_values_turn_a_verdict(claim: dict) -> None:
+    judged = judge(claim)
+    turned = judge_with(claim, [not met for met in judged.met])
+    assert turned.met == tuple(not met for met in judged.met)
+    assert turned.verdict == {HOLDS: FAILS, FAILS: HOLDS, LIMITED: LIMITED}[judged.verdict]
+    count = len(judged.met)
+    assert judge_with(claim, [True] * count).verdict == HOLDS
+    assert judge_with(claim, [False] * count).verdict == FAILS
+
+
+@pytest.mark.parametrize("claim", TESTABLE, ids=lambda claim: claim["id"])
+def test_every_rule_of_a_claim_counts(claim: dict) -> None:
+    count = len(claim["rules"])
+    for place in range(count):
+        one_missed = judge_with(claim, [index != place for index in range(count)])
+        assert one_missed.verdict == (LIMITED if count > 1 else FAILS)
+
+
+def test_a_claim_without_rules_is_not_testable() -> None:
+    assert judge({"why": "nothing to run"}) == (UNTESTABLE, (), ())
+
+
+@pytest.mark.parametrize(
+    ("direction", "value", "margin", "met"),
+    [
+        (">", 1.0, 0, False),
+        (">=", 1.0, 0, True),
+        ("<", 1.0, 0, False),
+        ("<=", 1.0, 0, True),
+        (">", 1.15, 2, False),  # within two standard errors of 0.1
+        (">", 1.25, 2, True),
+        ("<", 0.85, 2, False),
+        ("<", 0.75, 2, True),
+    ],
+)
+def test_a_rule_is_met_on_its_side_and_by_its_margin(direction: str, value: float, margin: float, met: bool) -> None:
+    rule = {"direction": direction, "threshold": 1.0, "margin": margin}
+    assert meets(rule, Measured(value, 0.1)) == met
+
+
+def test_a_difference_is_taken_seed_by_seed() -> None:
+    rule = {
+        "metric": "record:gan_vs_vae_seeds/frechet/VAE",
+        "minus": "record:gan_vs_vae_seeds/frechet/GAN",
+        "direction": ">",
+        "threshold": 0.0,
+    }
+    difference = article.find_values(rule["metric"]) - article.find_values(rule["minus"])
+    found = article.measure_rule(rule)
+    assert found.value == pytest.approx(difference.mean())
+    assert found.standard_error == pytest.approx(difference.std(ddof=1) / np.sqrt(len(difference)))
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "bands:gan/no such metric",
+        "bands:no such chapter/Frechet distance",
+        "record:no such record/frechet/GAN",
+        "record:gan_vs_vae_seeds/no such metric",
+        "published:no such table/row/column",
+        "published:models/no such row/parameters",
+        "Frechet distance",
+    ],
+)
+def test_a_metric_that_the_book_does_not_hold_is_refused_by_name(metric: str) -> None:
+    with pytest.raises(ArticleError, match=re.escape(metric)):
+        article.find_values(metric)
+
+
+def test_a_cell_that_is_not_there_is_refused_by_name() -> None:
+    with pytest.raises(ArticleError, match="no-such-cell"):
+        article.find_cell("gan", "no-such-cell")
+    with pytest.raises(ArticleError, match="no-such-chapter"):
+        article.find_cell("no-such-chapter", "gan-00")
+
+
+def test_a_broken_data_file_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(article, "FOLDER", tmp_path)
+    (tmp_path / "claims.toml").write_text("[[claim]\n", encoding="utf-8")
+    for name in ("claims", "missing"):
+        with pytest.raises(ArticleError, match=name):
+            article.read_rows(name)

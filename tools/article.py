@@ -1,0 +1,153 @@
+"""The article held against the book: its sections, errors and claims, from the data files in book/article.
+
+A claim's verdict is computed, from rules that the data file holds and from values that the book has measured: see the
+head of book/article/claims.toml. `book/_ext/book_article.py` makes the pages of it.
+"""
+
+import json
+import math
+import operator
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from helpers import records
+from tools.notebook_files import ROOT
+
+FOLDER = ROOT / "book" / "article"
+DIRECTIONS: dict[str, Callable[[float, float], bool]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+HOLDS, LIMITED, FAILS, UNTESTABLE = "holds", "holds with limits", "fails", "not testable here"
+VERDICTS = (HOLDS, LIMITED, FAILS, UNTESTABLE)
+
+
+class ArticleError(ValueError):
+    """A data file about the article is at odds with itself, or names what the book does not hold."""
+
+
+class Measured(NamedTuple):
+    """What a rule compares: a mean over seeds with its standard error; a number without seeds has none."""
+
+    value: float
+    standard_error: float = 0.0
+
+
+class Judged(NamedTuple):
+    """A claim's verdict, with what each of its rules compared and whether that met it."""
+
+    verdict: str
+    measured: tuple[Measured, ...]
+    met: tuple[bool, ...]
+
+
+def read_rows(name: str) -> list[dict]:
+    """The rows of a data file: sections, errata or claims, as they stand there.
+
+    Raises ArticleError where the file is no TOML, or holds no rows.
+    """
+    path = FOLDER / f"{name}.toml"
+    try:
+        (rows,) = tomllib.loads(path.read_text(encoding="utf-8")).values()
+    except (FileNotFoundError, ValueError) as error:
+        raise ArticleError(f"{path}: {error}; expected one list of tables.") from error
+    return rows
+
+
+def find_values(metric: str) -> np.ndarray:
+    """A metric's values by seed, or a single number: SOURCE:NAME, as the head of claims.toml says.
+
+    Raises ArticleError for one that the book does not hold.
+    """
+    source, _, name = metric.partition(":")
+    try:
+        if source == "bands":
+            chapter, name = name.split("/", 1)
+            stored = json.loads((ROOT / "results" / "bands" / "quick.json").read_text(encoding="utf-8"))
+            return np.asarray(stored[chapter]["metrics"][name]["values"])
+        if source == "record":
+            record, name = name.split("/", 1)
+            return records.load(record).values(name)
+        if source == "published":
+            table, row, column = name.split("/")
+            return np.asarray([records.load_published(table)[row][column]], np.float64)
+    except (KeyError, ValueError) as error:
+        raise ArticleError(f"{metric}: the book does not hold it ({error}).") from error
+    raise ArticleError(f"{metric}: expected it to begin with bands:, record: or published:.")
+
+
+def measure_rule(rule: dict) -> Measured:
+    """What a rule compares, by its metric, and by what is subtracted or divided by where it says so.
+
+    A difference is taken seed by seed where both sides have the same seeds, a quotient of the means.
+    """
+    values = find_values(rule["metric"])
+    if "over" in rule:
+        values = np.asarray([values.mean() / find_values(rule["over"]).mean()])
+    elif "minus" in rule:
+        others = find_values(rule["minus"])
+        if len(others) != len(values):
+            values, others = values.mean(keepdims=True), others.mean(keepdims=True)
+        values = values - others
+    error = float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
+    return Measured(float(values.mean()), error)
+
+
+def meets(rule: dict, measured: Measured) -> bool:
+    """Whether what was measured lies on the rule's side of its threshold, by its margin if it has one."""
+    inward = -1 if rule["direction"].startswith(">") else 1
+    strict = measured.value + inward * rule.get("margin", 0) * measured.standard_error
+    return DIRECTIONS[rule["direction"]](strict, rule["threshold"])
+
+
+def judge(claim: dict, measure: Callable[[dict], Measured] = measure_rule) -> Judged:
+    """A claim's verdict: it holds where all rules are met, with limits where some are, and fails where none is."""
+    rules = claim.get("rules", [])
+    measured = tuple(measure(rule) for rule in rules)
+    met = tuple(meets(rule, found) for rule, found in zip(rules, measured, strict=True))
+    if not rules:
+        return Judged(UNTESTABLE, (), ())
+    return Judged((FAILS, LIMITED, HOLDS)[any(met) + all(met)], measured, met)
+
+
+def describe_rule(rule: dict, measured: Measured) -> str:
+    """A rule and what was measured for it, in one line of text."""
+    told = _name(rule["metric"])
+    told += f" − {_name(rule['minus'])}" if "minus" in rule else f" / {_name(rule['over'])}" if "over" in rule else ""
+    error = f" ± {measured.standard_error:.2g}" if measured.standard_error else ""
+    margin = f" by {rule['margin']} standard errors" if "margin" in rule else ""
+    return f"{told} = {measured.value:.4g}{error}, asked for {rule['direction']} {rule['threshold']:.4g}{margin}"
+
+
+def _name(metric: str) -> str:
+    """A metric as a reader is told of it: without its source."""
+    source, _, name = metric.partition(":")
+    parts = name.split("/")
+    return f"{parts[2].replace('_', ' ')} of {parts[1]}" if source == "published" else ", ".join(parts[1:])
+
+
+def find_section(section: str, sections: list[dict]) -> str:
+    """The row of the map under which a section of the article falls, 2.1.1 under 2.1, and 5.2 over 5.2.1.
+
+    Raises ArticleError for a section that the article does not have.
+    """
+    known = {row["section"] for row in sections}
+    for known_section in known:
+        if f"{section}.".startswith(f"{known_section}.") or f"{known_section}.".startswith(f"{section}."):
+            return known_section
+    raise ArticleError(f"§ {section} is not on the map; expected one under {', '.join(sorted(known))}.")
+
+
+def find_cell(chapter: str, cell: str) -> Path:
+    """The notebook that has the cell. Raises ArticleError where there is no such chapter, or no such cell in it."""
+    path = ROOT / "notebooks" / f"{chapter}.ipynb"
+    known = [c["id"] for c in json.loads(path.read_text(encoding="utf-8"))["cells"]] if path.exists() else []
+    if cell not in known:
+        raise ArticleError(f"{chapter}: there is no cell {cell!r}; expected one of {', '.join(known) or 'a chapter'}.")
+    return path
