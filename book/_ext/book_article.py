@@ -28,20 +28,6 @@ def mark_cells(app, doctree):
             app.env.get_domain("std").note_hyperlink_target(name, docname, name, "")
 
 
-def point_to(row):
-    """The place in the book that a row names: a cell, a figure beside it, or a page."""
-    parts = []
-    if "cell" in row:
-        parts.append(f"{{ref}}`cell <cell-{row['cell'].lower()}>` of {{doc}}`/notebooks/{row['chapter']}`")
-    elif "chapter" in row:
-        parts.append(f"{{doc}}`/notebooks/{row['chapter']}`")
-    if "figure" in row:
-        parts.append(f"{{numref}}`{row['figure']}`")
-    if "page" in row:
-        parts.append(f"{{ref}}`{row['page']}`")
-    return ", ".join(parts)
-
-
 class ArticleTable(Table):
     """A table from one of the data files, with its rows in their order."""
 
@@ -51,6 +37,18 @@ class ArticleTable(Table):
         """The rows of the data file, which is noted as a dependency."""
         self.env.note_dependency(str(article.FOLDER / f"{self.data}.toml"))
         return article.read_rows(self.data)
+
+    def point_to(self, row):
+        """The places in the book that a row names: a cell of a chapter, a figure beside it, a page."""
+        parts = []
+        if "cell" in row:
+            title = self.config.external_site_map[f"notebooks/{row['chapter']}"].title  # the short one of _toc.yml
+            parts.append(f"{{ref}}`{title} <cell-{row['cell'].lower()}>`")
+        if "figure" in row:
+            parts.append(f"{{numref}}`{row['figure']}`")
+        if "page" in row:
+            parts.append(f"{{ref}}`{row['page']}`")
+        return ", ".join(parts)
 
 
 class ArticleMap(ArticleTable):
@@ -71,7 +69,7 @@ class ErrataList(ArticleTable):
 
     def rows(self):
         for row in self.load():
-            yield row["section"], row["printed"], row["holds"], point_to(row)
+            yield row["section"], row["printed"], row["holds"], self.point_to(row)
 
 
 class ClaimsList(ArticleTable):
@@ -92,7 +90,7 @@ class ClaimsList(ArticleTable):
                 claim["claim"],
                 "; ".join(asked) or claim["why"],
                 f"**{judged.verdict}**{later}",
-                point_to(claim) or "–",
+                self.point_to(claim) or "–",
             )
 
 
