@@ -1,4 +1,4 @@
-# Every target makes .venv first when it is missing or older than the pins. `make help` lists them.
+# Every target but doctor makes .venv first when it is missing or older than the pins. `make help` lists them.
 #   PYTHON=/path/to/python3   the interpreter that makes .venv (3.11, 3.12 or 3.13)
 #   CHAPTER=vae               for execute, bands and full: one chapter, or several in quotes
 
@@ -12,7 +12,7 @@ PYTHON ?=
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab execute bands full studies benchmark breakages colab-test set-repository clean
+.PHONY: help doctor book test lab execute bands full studies benchmark breakages colab-test set-repository clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -28,6 +28,10 @@ help: ## list these targets
 .venv/.torch: .venv/.installed requirements-torch.txt
 	@$(BIN)/pip install --quiet --retries 1 --requirement requirements-torch.txt && touch $@ || \
 		echo "No CPU build of PyTorch from this package index: the tests of its chapter will skip."
+
+# It makes no .venv: it looks at what there is.
+doctor: ## say what this machine has of what the book needs, and what to do about the rest
+	@$(or $(wildcard $(BIN)/python),$(PYTHON),python3) -m helpers.doctor
 
 # Every page anew: an incremental build is silent about the warnings of pages that did not change.
 book: .venv/.installed ## build the site from the stored outputs into _build/html

@@ -229,6 +229,37 @@ def test_every_published_number_has_a_source_in_the_bibliography() -> None:
             assert all(math.isfinite(value) for name, value in row.items() if name not in ("source", "where"))
 
 
+def test_every_published_model_has_a_source_for_its_size_and_for_its_compute() -> None:
+    bibliography = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
+    table = records.load_published("models")
+    assert {"AlexNet", "VGG-16", "BERT-base", "BERT-large", "GPT-1", "GPT-3"} <= set(table)
+    assert {row["stage"] for row in table.values()} == {"early", "middle", "large"}
+    for name, row in table.items():
+        assert row["parameters"] > 0, name
+        assert 1990 <= row["year"] <= 2026, name
+        assert row["kind"] in ("recurrent", "convolutional", "transformer"), name
+        assert f"{{{row['source']}," in bibliography, name
+        assert row["where"], name
+        assert ("training_flops" in row) == ("compute_source" in row) == ("compute_where" in row), name
+        if "training_flops" in row:
+            # no model was trained with less than one operation for each parameter
+            assert row["training_flops"] > row["parameters"], name
+            assert f"{{{row['compute_source']}," in bibliography, name
+            assert row["compute_where"], name
+
+
+def test_every_size_of_gpt2_has_its_two_sources_in_the_bibliography() -> None:
+    bibliography = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
+    for name, row in records.load_published("gpt2_sizes").items():
+        assert 0 < row["in_the_paper"] < row["parameters"], name  # the paper's numbers were too low
+        assert row["where"], name
+        assert row["paper_where"], name
+        for key in ("source", "paper_source"):
+            assert f"{{{row[key]}," in bibliography, name
+
+
 def test_an_unknown_table_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(records.RecordError, match="no published table is called 'fid'; there are modes, test_nll"):
+    with pytest.raises(
+        records.RecordError, match="no published table is called 'fid'; there are gpt2_sizes, models, modes, test_nll"
+    ):
         records.load_published("fid")

@@ -1,0 +1,120 @@
+"""What this machine has of what the book needs, and what to do about the rest: `python -m helpers.doctor`.
+
+It needs nothing but Python, and no network. What may break is imported in a process of its own, TensorFlow last.
+"""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+OLDEST, NEWEST = (3, 11), (3, 13)  # Keras 3.13 needs Python 3.11; TensorFlow 2.20 has wheels up to 3.13
+LIGHT = {  # what a chapter imports: as what, and from which version on
+    "numpy": ("numpy", "2.0"),
+    "scipy": ("scipy", "1.13"),
+    "matplotlib": ("matplotlib.pyplot", "3.8"),
+    "scikit-learn": ("sklearn.datasets", "1.5"),
+}
+HEAVY = {"tensorflow": ("tensorflow", "2.18"), "keras": ("keras", "3.8")}
+PINS = Path(__file__).parents[1] / "requirements.txt"  # in a checkout; not where the package is installed, as on Colab
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONIOENCODING": "utf-8"}
+
+
+def examine():
+    """Print a line about each thing that the book needs, with what to do where it is wrong; return how many are."""
+    kinds = []
+    for findings in (check_python(), check_packages(LIGHT), check_data(), check_packages(HEAVY), check_run()):
+        for kind, text, cure in findings:
+            kinds.append(kind)
+            print(f"{kind:8}{text}" + f"\n{'':8}-> {cure}" * bool(cure), flush=True)
+    print(f"{kinds.count('PROBLEM')} to mend, {kinds.count('note')} to know")
+    return kinds.count("PROBLEM")
+
+
+def check_python():
+    """Yield (kind, text, cure) about Python and where its packages are; kind is "ok", "note" or "PROBLEM"."""
+    cure = "take 3.11, 3.12 or 3.13: `make clean`, then `PYTHON=/path/to/python3.12 make book`"
+    yield _judge(OLDEST <= sys.version_info[:2] <= NEWEST, f"Python {sys.version.split()[0]}", cure)
+    apart = sys.prefix != sys.base_prefix or "COLAB_RELEASE_TAG" in os.environ
+    cure = r"`source .venv/bin/activate`, in Windows `.venv\Scripts\activate`; `make` does without"
+    yield _judge(apart, f"packages in {sys.prefix}", cure, "note")
+
+
+def check_packages(packages):
+    """Yield findings about each package: its version, and whether it can be imported."""
+    pins = dict(re.findall(r"(?m)^([\w-]+)==(\S+)", PINS.read_text(encoding="utf-8") if PINS.exists() else ""))
+    for name, (module, oldest) in packages.items():
+        wanted = f"{name}=={pins[name]}" if name in pins else f"{name}>={oldest}"
+        install = "`make book`, or `python -m pip install -r requirements.txt`" if pins else f'`pip install "{wanted}"`'
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            yield "PROBLEM", f"{name} is not installed, wanted {wanted}", install
+            continue
+        works, said = _run(f"import {module}")
+        if not works:
+            cure = f'`python -m pip install --force-reinstall "{wanted}"`'
+            yield "PROBLEM", f"{name} {found} cannot be imported: {said}", cure
+        elif _number(found) < _number(oldest):
+            yield "PROBLEM", f"{name} {found} is too old, wanted {wanted}", install
+        else:
+            cure = f"where a verdict misses its band, take the version wanted: {install}"
+            yield _judge(found == pins.get(name, found), f"{name} {found}, wanted {wanted}", cure, "note")
+
+
+def check_data():
+    """Yield findings about the digits of both profiles, as far as they can be known without TensorFlow."""
+    works, said = _run("from sklearn.datasets import load_digits as load; print(load().images.shape)")
+    yield _judge(works and said == "(1797, 8, 8)", f"scikit-learn's digits: {said}", "mend scikit-learn first")
+    path, named = _find_mnist()
+    if path.exists() or named:
+        yield _judge(path.is_file(), f"MNIST: {path}", "there is no such file: name another in MNIST_NPZ, or unset it")
+    else:
+        cure = "`quick` needs none; `full` downloads it, or reads the file in MNIST_NPZ"
+        yield "note", "MNIST is not on this machine", cure
+
+
+def check_run():
+    """Yield findings about the MNIST file's contents, and the profile, seed and device that a chapter would use."""
+    path, named = _find_mnist()
+    if path.is_file():
+        works, said = _run(f"from helpers import data; p = {str(path)!r}; data.check_mnist(data.read_mnist_file(p), p)")
+        cure = "name another file in MNIST_NPZ, or unset it" if named else "delete the file: Keras fetches it again"
+        yield _judge(works, f"MNIST: {said or 'each array has the digest expected'}", cure)
+    works, said = _run("from helpers import runtime; runtime.start()")
+    yield _judge(works, said, "mend the packages above, or unset the setting that is refused")
+    if works and said.endswith("CPU") and shutil.which("nvidia-smi") and "CUDA_VISIBLE_DEVICES" not in os.environ:
+        yield "note", "a GPU that TensorFlow does not see", '`pip install "tensorflow[and-cuda]"`, on Linux only'
+
+
+def _find_mnist():
+    named, home = os.environ.get("MNIST_NPZ"), os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    return Path(named or Path(home, "datasets", "mnist.npz")), bool(named)
+
+
+def _judge(fits, text, cure, otherwise="PROBLEM"):
+    return ("ok", text, "") if fits else (otherwise, text, cure)
+
+
+def _number(version):
+    return [int(part) for part in re.findall(r"\d+", version)[:2]]
+
+
+def _run(code):
+    """Return whether Python code runs in a process of its own, and the last line that it printed, or its error."""
+    environment = {**os.environ, **QUIET}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", errors="replace", env=environment
+    )
+    if done.returncode < 0:
+        return False, f"stopped by signal {-done.returncode}; TensorFlow needs a processor with AVX"
+    lines = (done.stderr if done.returncode else done.stdout).strip().splitlines() or [""]
+    errors = [line for line in lines if done.returncode and re.match(r"[\w.]+(Error|Exception)\b", line)]
+    return not done.returncode, (errors or lines)[-1]
+
+
+if __name__ == "__main__":
+    sys.exit(1 if examine() else 0)
