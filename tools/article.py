@@ -122,7 +122,8 @@ def describe_rule(rule: dict, measured: Measured) -> str:
     told += f" − {_name(rule['minus'])}" if "minus" in rule else f" / {_name(rule['over'])}" if "over" in rule else ""
     error = f" ± {measured.standard_error:.2g}" if measured.standard_error else ""
     margin = f" by {rule['margin']} standard errors" if "margin" in rule else ""
-    return f"{told} = {measured.value:.4g}{error}, asked for {rule['direction']} {rule['threshold']:.4g}{margin}"
+    wanted = rule["direction"].replace(">=", "≥").replace("<=", "≤")
+    return f"{told}: {measured.value:.3g}{error}, wanted {wanted} {rule['threshold']:.3g}{margin}"
 
 
 def _name(metric: str) -> str:
@@ -145,9 +146,10 @@ def find_section(section: str, sections: list[dict]) -> str:
 
 
 def find_cell(chapter: str, cell: str) -> Path:
-    """The notebook that has the cell. Raises ArticleError where there is no such chapter, or no such cell in it."""
+    """The notebook that has the code cell. Raises ArticleError where there is no such chapter, or cell in it."""
     path = ROOT / "notebooks" / f"{chapter}.ipynb"
-    known = [c["id"] for c in json.loads(path.read_text(encoding="utf-8"))["cells"]] if path.exists() else []
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.exists() else []
+    known = [found["id"] for found in cells if found["cell_type"] == "code"]
     if cell not in known:
-        raise ArticleError(f"{chapter}: there is no cell {cell!r}; expected one of {', '.join(known) or 'a chapter'}.")
+        raise ArticleError(f"{chapter}: no code cell {cell!r}; expected one of {', '.join(known) or 'a chapter'}.")
     return path

@@ -81,14 +81,14 @@ class ClaimsList(ArticleTable):
         for claim in self.load():
             judged = article.judge(claim)
             asked = [
-                f"{article.describe_rule(rule, found)} {'✓' if met else '✗'}"
+                f"- {article.describe_rule(rule, found)} {'✓' if met else '✗'}"
                 for rule, found, met in zip(claim.get("rules", ()), judged.measured, judged.met, strict=True)
             ]
             later = {"before": "", "after": " †"}[claim.get("rule_set", "before")]
             yield (
                 claim["section"],
                 claim["claim"],
-                "; ".join(asked) or claim["why"],
+                "\n".join(asked) or claim["why"],
                 f"**{judged.verdict}**{later}",
                 self.point_to(claim) or "–",
             )

@@ -22,7 +22,7 @@ class Table(SphinxDirective):
     empty = "Nothing has been measured yet."
 
     def rows(self):
-        """Yields the rows, each as many texts as the header has."""
+        """Yields the rows, each as many texts as the header has; a text may be of several lines, such as a list."""
         raise NotImplementedError
 
     def run(self):
@@ -37,7 +37,9 @@ class Table(SphinxDirective):
         lines += [f":widths: {self.options['widths']}"] if "widths" in self.options else []
         lines += [":class: stacked", ""] if "stacked" in self.options else [""]
         for row in (self.header, *rows):
-            lines += [f"{'* -' if place == 0 else '  -'} {text}" for place, text in enumerate(row)]
+            for place, text in enumerate(row):
+                first, *more = text.splitlines() or [""]
+                lines += [f"{'* -' if place == 0 else '  -'} {first}", *(f"    {line}" for line in more)]
         holder = nodes.Element()
         table = StringList([*lines, ":::"], source=self.env.doc2path(self.env.docname))
         self.state.nested_parse(table, self.content_offset, holder)
