@@ -120,10 +120,18 @@ def describe_rule(rule: dict, measured: Measured) -> str:
     """A rule and what was measured for it, in one line of text."""
     told = _name(rule["metric"])
     told += f" − {_name(rule['minus'])}" if "minus" in rule else f" / {_name(rule['over'])}" if "over" in rule else ""
-    error = f" ± {measured.standard_error:.2g}" if measured.standard_error else ""
+    error = f" ± {measured.standard_error:.2g}" if measured.standard_error > 1e-9 else ""  # less is rounding
     margin = f" by {rule['margin']} standard errors" if "margin" in rule else ""
     wanted = rule["direction"].replace(">=", "≥").replace("<=", "≤")
-    return f"{told}: {measured.value:.3g}{error}, wanted {wanted} {rule['threshold']:.3g}{margin}"
+    return f"{told}: {_write(measured.value)}{error}, wanted {wanted} {_write(rule['threshold'])}{margin}"
+
+
+def _write(value: float) -> str:
+    """A number as a reader is told it: with a true minus, large ones in millions or billions."""
+    for size, word in ((1e9, " billion"), (1e6, " million")):
+        if abs(value) >= size:
+            return f"{value / size:,.4g}{word}".replace("-", "−")
+    return (f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}").replace("-", "−")
 
 
 def _name(metric: str) -> str:

@@ -100,8 +100,9 @@ class ClaimsCount(SphinxDirective):
     def run(self):
         self.env.note_dependency(str(article.FOLDER / "claims.toml"))
         verdicts = [article.judge(claim).verdict for claim in article.read_rows("claims")]
-        told = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in article.VERDICTS)
-        return [nodes.paragraph(text=f"{len(verdicts)}: {told}.")]
+        counts = [verdicts.count(verdict) for verdict in article.VERDICTS]
+        told = "Of {} claims {} hold, {} hold with limits, {} fail, and {} cannot be tested here."
+        return [nodes.paragraph(text=told.format(len(verdicts), *counts))]
 
 
 def setup(app):
