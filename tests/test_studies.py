@@ -157,7 +157,8 @@ def test_a_study_goes_on_where_it_was_stopped(toy: Path, started: list[int], mon
 
 def test_seeds_of_other_code_are_measured_again(toy: Path, started: list[int]) -> None:
     assert studies.main([]) == 0
-    toy.write_text(TOY.replace("10.0", "20.0"), encoding="utf-8")
+    # Of another length: Python takes code of the same second and the same length for unchanged.
+    toy.write_text(TOY.replace("10.0", "20.00"), encoding="utf-8")
     assert studies.find_stale() == {"toy": "its record is of other code; run `make studies`"}
     assert studies.main([]) == 0
     assert started == [0, 1, 2] * 2
@@ -176,7 +177,7 @@ def test_code_that_changes_while_it_runs_makes_no_record(
     start = studies.start
 
     def edit(run: studies.Run) -> None:
-        toy.write_text(TOY.replace("10.0", "20.0"), encoding="utf-8")
+        toy.write_text(TOY.replace("10.0", "20.00"), encoding="utf-8")
         start(run)
 
     monkeypatch.setattr(studies, "start", edit)
@@ -195,7 +196,7 @@ def test_a_part_that_is_unreadable_or_of_other_code_counts_as_not_measured(tmp_p
 def test_an_interrupted_write_leaves_the_old_record(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert studies.main([]) == 0
     before = record_of(toy).read_bytes()
-    toy.write_text(TOY.replace("10.0", "20.0"), encoding="utf-8")
+    toy.write_text(TOY.replace("10.0", "20.00"), encoding="utf-8")
     replace = Path.replace
 
     def fail(path: Path, target: Path) -> Path:
