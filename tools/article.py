@@ -4,7 +4,6 @@ A claim's verdict is computed, from rules that the data file holds and from valu
 head of book/article/claims.toml. `book/_ext/book_article.py` makes the pages of it.
 """
 
-import json
 import math
 import operator
 import tomllib
@@ -14,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers import records
-from tools.notebook_files import ROOT
+from helpers import bands, records
+from tools.notebook_files import NOTEBOOKS, ROOT, code_cells, read
 
 FOLDER = ROOT / "book" / "article"
 DIRECTIONS: dict[str, Callable[[float, float], bool]] = {
@@ -69,8 +68,7 @@ def find_values(metric: str) -> np.ndarray:
     try:
         if source == "bands":
             chapter, name = name.split("/", 1)
-            stored = json.loads((ROOT / "results" / "bands" / "quick.json").read_text(encoding="utf-8"))
-            return np.asarray(stored[chapter]["metrics"][name]["values"])
+            return np.asarray(bands.Reference(chapter, "quick").metrics[name]["values"])
         if source == "record":
             record, name = name.split("/", 1)
             return records.load(record).values(name)
@@ -155,9 +153,8 @@ def find_section(section: str, sections: list[dict]) -> str:
 
 def find_cell(chapter: str, cell: str) -> Path:
     """The notebook that has the code cell. Raises ArticleError where there is no such chapter, or cell in it."""
-    path = ROOT / "notebooks" / f"{chapter}.ipynb"
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.exists() else []
-    known = [found["id"] for found in cells if found["cell_type"] == "code"]
+    path = NOTEBOOKS / f"{chapter}.ipynb"
+    known = [found.id for found in code_cells(read(path))] if path.exists() else []
     if cell not in known:
         raise ArticleError(f"{chapter}: no code cell {cell!r}; expected one of {', '.join(known) or 'a chapter'}.")
     return path

@@ -4,7 +4,6 @@ Their rows come from book/article/*.toml; verdicts and measured values are compu
 built. A row points to the cell that shows it: {ref}`cell <cell-ID>`, with the cell's id in the notebook.
 """
 
-import json
 from pathlib import Path
 
 from book_tables import Table
@@ -12,6 +11,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from tools import article
+from tools.notebook_files import read
 
 
 def mark_cells(app, doctree):
@@ -20,10 +20,10 @@ def mark_cells(app, doctree):
     path = Path(app.env.doc2path(docname))
     if path.suffix != ".ipynb":
         return
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    cells = read(path).cells
     for node in doctree.findall(nodes.container):
         if node.get("nb_element") == "cell_code":
-            name = f"cell-{cells[node['cell_index']]['id']}"
+            name = f"cell-{cells[node['cell_index']].id}"
             node["ids"].append(name)
             app.env.get_domain("std").note_hyperlink_target(name, docname, name, "")
 
