@@ -18,6 +18,7 @@ from keras import layers
 from helpers import data, losses, models, runtime, scorecard
 from helpers.checks import IMAGE_SHAPE
 from studies.gan_mnist import CLASSIFIER_EPOCHS, UNITS, draw_grid, jackknife, score, take_distance
+from studies.vae_likelihood import save_arrays
 
 SEEDS = 1
 SELECTION = "none"
@@ -69,12 +70,9 @@ class Tutorial:
         latent = models.draw_latent(count, self.latent_size, seed)
         return np.clip(self.generator.predict(latent, batch_size=500, verbose=0) / 2.0 + 0.5, 0.0, 1.0)
 
-    def save(self, file, **more):
-        """Store the state, and what more is given, in one step."""
-        unfinished = file.with_suffix(".unfinished")
-        with unfinished.open("wb") as stream:
-            np.savez(stream, *[variable.numpy() for variable in self.variables], **more)
-        unfinished.replace(file)
+    def save(self, file, made_with, seconds):
+        """Store the state, the settings that it was made with, and the seconds of each epoch so far, in one step."""
+        save_arrays(file, made_with, *[variable.numpy() for variable in self.variables], seconds=seconds)
 
     def restore(self, file):
         """Set the state to a stored one; return what more was stored with it, by name."""
@@ -169,7 +167,7 @@ def train(tutorial, digits, scorer, run, folder):
             start = time.process_time()
             tutorial.learn(stream, tf.constant(steps))
             seconds.append(time.process_time() - start)
-            tutorial.save(file, seconds=seconds, made_with=made_with)
+            tutorial.save(file, made_with, seconds)
             if epoch - 1 not in (0, *LOOKED_AT):
                 file_of[epoch - 1].unlink(missing_ok=True)
         else:

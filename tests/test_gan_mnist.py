@@ -1,16 +1,14 @@
-"""The GAN that draws the digit asked for, and the studies of GANs on MNIST, on tiny data and in a few steps."""
+"""The studies of GANs on MNIST, on tiny data and in a few steps."""
 
 import importlib.util
-import itertools
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from helpers import conditional, data, models, networks, training
-from helpers.checks import IMAGE_SHAPE, ImageError, LatentError
+from helpers import data, models, networks
+from helpers.checks import IMAGE_SHAPE
 from helpers.scorecard import Scorer
 from tools import recording, studies
 from tools.notebook_files import ROOT
@@ -27,190 +25,6 @@ def load_study(name: str) -> object:
 
 
 gan_mnist, dcgan_tutorial = load_study("gan_mnist"), load_study("dcgan_tutorial")
-
-
-@pytest.fixture(scope="module")
-def digits() -> data.Digits:
-    return data.load_small_digits()
-
-
-@pytest.fixture(scope="module")
-def scorer(digits: data.Digits) -> Scorer:
-    return Scorer(digits, epochs=4)
-
-
-def build(penalty_weight: float = 0.5, rates: tuple[float, float] = (0.1, 0.1)) -> conditional.ConditionalGAN:
-    keras.utils.set_random_seed(0)
-    discriminator = conditional.give_each_class_a_logit(networks.build_dense_discriminator((16,)))
-    generator = networks.build_dense_generator(LATENT_SIZE + 10, (16,))
-    gan = conditional.ConditionalGAN(generator, discriminator, seed=0, penalty_weight=penalty_weight)
-    gan.compile(*(keras.optimizers.SGD(rate) for rate in rates))
-    return gan
-
-
-def take_batches(digits: data.Digits, count: int, seed: int = 0, batch_size: int = 32) -> list[tuple]:
-    stream = conditional.make_labelled_batches(digits.train, batch_size, seed, digits.test.images)
-    return list(itertools.islice(stream, count))
-
-
-def weights_of(network: keras.Model) -> list[np.ndarray]:
-    return [variable.numpy() for variable in network.trainable_variables]
-
-
-def equal(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
-    return all(map(np.array_equal, one, other))
-
-
-# The conditional GAN: shapes and errors
-
-
-def test_it_draws_an_image_for_each_label() -> None:
-    images = build().generate(models.draw_latent(4, LATENT_SIZE, seed=1), [3, 1, 4, 1])
-    assert images.shape == (4, 28, 28, 1)
-    assert images.min() >= 0.0
-    assert images.max() <= 1.0
-
-
-def test_the_label_changes_the_image() -> None:
-    latent = np.repeat(models.draw_latent(1, LATENT_SIZE, seed=1), 2, axis=0)
-    first, second = build().generate(latent, [3, 5])
-    assert not np.array_equal(first, second)
-
-
-def test_without_labels_the_digits_take_turns() -> None:
-    gan, latent = build(), models.draw_latent(12, LATENT_SIZE, seed=4)
-    expected = gan.generate(latent, [*range(10), 0, 1])
-    np.testing.assert_array_equal(gan.generate(latent), expected)
-    np.testing.assert_array_equal(gan.sample(12, seed=4), expected)
-
-
-@pytest.mark.parametrize(
-    "labels", [[3, 10], [-1, 3], [3], [3, 3, 3], [[3], [3]], [0.5, 3.0], ["3", "5"], [np.nan, 3.0]], ids=str
-)
-def test_bad_labels_are_refused(labels: list) -> None:
-    with pytest.raises(conditional.LabelError, match="expected 2 whole numbers from 0 to 9"):
-        build().generate(models.draw_latent(2, LATENT_SIZE, seed=1), labels)
-
-
-def test_latent_vectors_that_hold_the_label_already_are_refused() -> None:
-    with pytest.raises(LatentError, match=r"expected \(count, 6\)"):
-        build().generate(models.draw_latent(2, LATENT_SIZE + 10, seed=1), [1, 2])
-
-
-@pytest.mark.parametrize(
-    "discriminator", [networks.build_dense_discriminator(), networks.build_convolutional_discriminator(2)]
-)
-def test_each_class_gets_a_logit(discriminator: keras.Model) -> None:
-    told = conditional.give_each_class_a_logit(discriminator)
-    assert told.output_shape == (None, 10)
-    assert len(told.layers[-1].trainable_variables) == 2
-    assert told.layers[-2] is discriminator.layers[-2]
-
-
-# The conditional GAN: training
-
-
-def test_the_discriminator_judges_by_the_label(digits: data.Digits) -> None:
-    gan, images = build(), digits.train.images[:2]
-    straight, swapped = (gan.judge(images, tf.constant(labels)).numpy() for labels in ([3, 5], [5, 3]))
-    logits = gan.discriminator(images).numpy()
-    np.testing.assert_allclose(straight, [[logits[0, 3]], [logits[1, 5]]])
-    assert (straight != swapped).all()
-
-
-def test_a_step_moves_both_halves(digits: data.Digits) -> None:
-    gan, (batch,) = build(), take_batches(digits, 1)
-    before = weights_of(gan.generator), weights_of(gan.discriminator)
-    logs = gan.train_step(batch)
-    assert not equal(before[0], weights_of(gan.generator))
-    assert not equal(before[1], weights_of(gan.discriminator))
-    assert logs.keys() == {"d_loss", "g_loss", "d_real", "d_fake"}
-    assert all(np.isfinite(value) for value in logs.values())
-
-
-@pytest.mark.parametrize(
-    ("half", "other", "rates"),
-    [("generator", "discriminator", (0.1, 0.0)), ("discriminator", "generator", (0.0, 0.1))],
-)
-def test_each_update_moves_its_own_half_only(half: str, other: str, rates: tuple, digits: data.Digits) -> None:
-    gan, (batch,) = build(rates=rates), take_batches(digits, 1)
-    before = {name: weights_of(getattr(gan, name)) for name in (half, other)}
-    gan.train_step(batch)
-    assert equal(before[other], weights_of(getattr(gan, other)))
-    assert not equal(before[half], weights_of(getattr(gan, half)))
-
-
-def test_only_the_logit_of_a_label_in_the_batch_learns(digits: data.Digits) -> None:
-    gan, images = build(), digits.train.images[digits.train.labels == 3][:8]
-    before = gan.discriminator.layers[-1].bias.numpy()
-    gan.train_step((tf.constant(images), tf.constant([3] * 8)))
-    assert np.flatnonzero(gan.discriminator.layers[-1].bias.numpy() != before).tolist() == [3]
-
-
-def test_a_step_depends_on_seed_and_step_alone(digits: data.Digits) -> None:
-    batches = take_batches(digits, 2)
-    trained = []
-    for seed in (0, 0, 1):
-        gan = build()
-        gan.seed = seed
-        for batch in batches:
-            gan.train_step(batch)
-        trained.append(weights_of(gan.generator))
-    assert equal(trained[0], trained[1])
-    assert not equal(trained[0], trained[2])
-
-
-def test_the_penalty_flattens_the_discriminator(digits: data.Digits) -> None:
-    batches, slopes = take_batches(digits, 40), []
-    for penalty_weight in (0.0, 10.0):
-        gan = build(penalty_weight=penalty_weight)
-        take_step = tf.function(gan.train_step)
-        for batch in batches:
-            take_step(batch)
-        images, labels = batches[0]
-        with tf.GradientTape() as tape:
-            tape.watch(images)
-            logits = gan.judge(images, labels)
-        slopes.append(float(tf.norm(tape.gradient(logits, images))))
-    assert slopes[1] < slopes[0] / 2
-
-
-def test_it_learns_which_digit_is_which(digits: data.Digits, scorer: Scorer) -> None:
-    keras.utils.set_random_seed(0)
-    discriminator = conditional.give_each_class_a_logit(networks.build_dense_discriminator((64,)))
-    generator = networks.build_dense_generator(LATENT_SIZE + 10, (64,))
-    gan = conditional.ConditionalGAN(generator, discriminator, seed=0, penalty_weight=0.5)
-    gan.compile(*(training.build_optimizer(3e-3, 400, momentum=0.5) for _ in range(2)), steps_per_execution=25)
-    stream = conditional.make_labelled_batches(digits.train, 64, 0, digits.test.images)
-    gan.fit(stream, steps_per_epoch=400, verbose=0)
-    found = scorer.classify(gan.sample(200, seed=1))
-    assert np.mean(found == np.arange(200) % 10) > 0.5
-
-
-# Labelled batches
-
-
-def test_labels_stay_with_their_images(digits: data.Digits) -> None:
-    known = {image.tobytes(): label for image, label in zip(*digits.train, strict=True)}
-    for images, labels in take_batches(digits, 40):  # more than a pass
-        assert images.shape == (32, 28, 28, 1)
-        assert [known[image.tobytes()] for image in images.numpy()] == labels.numpy().tolist()
-
-
-def test_labelled_batches_are_those_of_make_batches(digits: data.Digits) -> None:
-    plain = itertools.islice(data.make_batches(digits.train.images, 32, 3, digits.test.images), 3)
-    for (images, _), expected in zip(take_batches(digits, 3, seed=3), plain, strict=True):
-        np.testing.assert_array_equal(images, expected)
-
-
-def test_labelled_batches_with_held_out_images_are_refused(digits: data.Digits) -> None:
-    with pytest.raises(data.LeakError, match="360 of the 360"):
-        conditional.make_labelled_batches(digits.test, 32, 0, digits.test.images)
-
-
-def test_too_few_images_for_a_labelled_batch_are_refused(digits: data.Digits) -> None:
-    with pytest.raises(ImageError, match="do not fill a batch"):
-        conditional.make_labelled_batches(digits.train, 2_000, 0, digits.test.images)
 
 
 # The study of our GANs

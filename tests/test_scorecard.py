@@ -9,16 +9,6 @@ from helpers.checks import ImageError
 from helpers.scorecard import Scorer
 
 
-@pytest.fixture(scope="module")
-def digits() -> data.Digits:
-    return data.load_small_digits()
-
-
-@pytest.fixture(scope="module")
-def scorer(digits: data.Digits) -> Scorer:
-    return Scorer(digits, epochs=4)
-
-
 def test_only_training_images_reach_fit(digits: data.Digits, monkeypatch: pytest.MonkeyPatch) -> None:
     handed = []
     monkeypatch.setattr(keras.Model, "fit", lambda self, *given, **options: handed.append(given))

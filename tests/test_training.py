@@ -40,11 +40,6 @@ def test_the_first_frame_is_the_untrained_model_and_the_last_the_trained(recorde
 RECIPE = {"batch_size": 64, "learning_rate": 4e-3, "steps_per_epoch": 10, "epochs": 3}
 
 
-@pytest.fixture(scope="module")
-def digits() -> data.Digits:
-    return data.load_small_digits()
-
-
 def build_vae(seed: int = 0) -> models.VAE:
     keras.utils.set_random_seed(seed)
     return models.VAE(networks.build_dense_encoder(2, (8,)), networks.build_dense_decoder(2, (8,)), seed)
