@@ -24,6 +24,7 @@ class Breakage(NamedTuple):
 
 LOSSES, MODELS = "helpers/losses.py", "helpers/models.py"
 TRAINING, SCORECARD = "helpers/training.py", "helpers/scorecard.py"
+CONDITIONAL, TRANSFORMERS = "helpers/conditional.py", "helpers/transformers.py"
 VAE, GAN = "notebooks/vae.ipynb", "notebooks/gan.ipynb"
 KL = "0.5 * tf.reduce_sum(tf.exp(log_variance)"
 RECONSTRUCTION = "-tf.reduce_sum(cross_entropy, axis=[1, 2, 3])"
@@ -32,6 +33,9 @@ TRAINING_DRAW = "losses.reparameterise(mean, log_variance, noise), training"
 VAE_IMAGES = "digits.train.images, batch_size, vae.seed, held_out=digits.test.images"
 GAN_IMAGES = VAE_IMAGES.replace("vae", "gan")
 CLASSIFIER_IMAGES, CLASSIFIER = "images, labels = digits.train", "scorecard.Scorer(digits"
+TOLD = "fake = self.generator(self.join(latent, labels)"
+GENERATOR_STEP = "self.generator_optimizer.apply(tape.gradient(g_loss, self.generator.trainable_variables))"
+CLICKS, SHUFFLED = "reconstruction = -tf.reduce_mean(", "rng.permutation(words)"
 RECIPE = "digits,\n        batch_size=config.batch_size"
 
 
@@ -39,6 +43,11 @@ def swap(text: str) -> str:
     """The text with training and test digits in each other's place, so that the guard sees nothing wrong."""
     swapped = "digits._replace(train=digits.test, test=digits.train)"
     return text.replace("digits", swapped)
+
+
+def chapter(name: str) -> tuple[str, str]:
+    """The file of a chapter that is broken itself, and its name."""
+    return f"notebooks/{name}.ipynb", name
 
 
 BREAKAGES = [
@@ -83,6 +92,21 @@ BREAKAGES = [
         {"self.classifier.fit(images, labels,": "self.classifier.fit(*digits.test,"},
     ),
     Breakage("classifier trained on test images, the chapter swaps", GAN, "gan", {CLASSIFIER: swap(CLASSIFIER)}),
+    Breakage("generator of the conditional GAN frozen", CONDITIONAL, "results", {GENERATOR_STEP: "pass"}),
+    Breakage(
+        "labels of the conditional GAN swapped",
+        CONDITIONAL,
+        "results",
+        {TOLD: TOLD.replace("labels", "9 - labels")},
+    ),
+    Breakage("averages that never forget", *chapter("failures"), {"momentum = 0.0": "momentum = 0.99"}),
+    Breakage("clicks made improbable", *chapter("background"), {CLICKS: CLICKS.replace("-", "")}),
+    Breakage("no causal mask", TRANSFORMERS, "large_models", {"use_causal_mask=causal": "use_causal_mask=False"}),
+    Breakage("keywords shuffled in training", *chapter("prompting"), {f"{SHUFFLED} if shuffled else words": SHUFFLED}),
+    Breakage("labels flagged that fit", *chapter("data_quality"), {"(best != labels)": "(best == labels)"}),
+    Breakage(
+        "Q-learning away from rewards", *chapter("evaluation"), {"q[here, move] += rate": "q[here, move] -= rate"}
+    ),
 ]
 
 
