@@ -50,7 +50,15 @@ def chapter(name: str) -> tuple[str, str]:
     return f"notebooks/{name}.ipynb", name
 
 
+# A chapter hands test images to training: a run of the chapter on marked test images must refuse each of these.
+SPLITS_SWAPPED = [
+    Breakage("VAE trained on test images, the chapter swaps the splits", VAE, "vae", {RECIPE: swap(RECIPE)}),
+    Breakage("GAN trained on test images, the chapter swaps the splits", GAN, "gan", {RECIPE: swap(RECIPE)}),
+    Breakage("classifier trained on test images, the chapter swaps", GAN, "gan", {CLASSIFIER: swap(CLASSIFIER)}),
+]
+
 BREAKAGES = [
+    *SPLITS_SWAPPED,
     Breakage("the sign of the KL", LOSSES, "vae", {KL: f"-{KL}"}),
     Breakage("KL: mean over latents, not sum", LOSSES, "vae", {KL: KL.replace("sum", "mean")}),
     Breakage(
@@ -78,10 +86,8 @@ BREAKAGES = [
     ),
     Breakage("VAE trained on test images", TRAINING, "vae", {VAE_IMAGES: VAE_IMAGES.replace("train", "test")}),
     Breakage("VAE trained on test images, the guard given others", TRAINING, "vae", {VAE_IMAGES: swap(VAE_IMAGES)}),
-    Breakage("VAE trained on test images, the chapter swaps the splits", VAE, "vae", {RECIPE: swap(RECIPE)}),
     Breakage("GAN trained on test images", TRAINING, "gan", {GAN_IMAGES: GAN_IMAGES.replace("train", "test")}),
     Breakage("GAN trained on test images, the guard given others", TRAINING, "gan", {GAN_IMAGES: swap(GAN_IMAGES)}),
-    Breakage("GAN trained on test images, the chapter swaps the splits", GAN, "gan", {RECIPE: swap(RECIPE)}),
     Breakage(
         "classifier trained on test images", SCORECARD, "gan", {CLASSIFIER_IMAGES: "images, labels = digits.test"}
     ),
@@ -91,7 +97,6 @@ BREAKAGES = [
         "gan",
         {"self.classifier.fit(images, labels,": "self.classifier.fit(*digits.test,"},
     ),
-    Breakage("classifier trained on test images, the chapter swaps", GAN, "gan", {CLASSIFIER: swap(CLASSIFIER)}),
     Breakage("generator of the conditional GAN frozen", CONDITIONAL, "results", {GENERATOR_STEP: "pass"}),
     Breakage(
         "labels of the conditional GAN swapped",
