@@ -171,6 +171,17 @@ def test_a_rule_is_met_on_its_side_and_by_its_margin(direction: str, value: floa
     assert meets(rule, Measured(value, 0.1)) == met
 
 
+def test_a_reader_is_told_of_a_metric_by_its_own_name_or_a_plainer_one() -> None:
+    rules = [rule for claim in CLAIMS for rule in claim.get("rules", ())]
+    used = {rule[part].partition(":")[2] for rule in rules for part in ("metric", "minus", "over") if part in rule}
+    names = {row["metric"]: row["name"] for row in article.read_rows("metrics")}
+    assert names.keys() <= used  # a name that nothing bears is a misspelt one
+    assert len(set(names.values())) == len(names)
+    rule = {"metric": "record:results_seeds/sure", "minus": "bands:gan/coverage", "direction": ">", "threshold": 0.5}
+    told = article.describe_rule(rule, Measured(0.75))
+    assert told == f"{names['results_seeds/sure']} − coverage: 0.75, wanted > 0.5"
+
+
 def test_a_difference_is_taken_seed_by_seed() -> None:
     rule = {
         "metric": "record:gan_vs_vae_seeds/frechet/VAE",

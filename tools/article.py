@@ -4,6 +4,7 @@ A claim's verdict is computed, from rules that the data file holds and from valu
 head of book/article/claims.toml. `book/_ext/book_article.py` makes the pages of it.
 """
 
+import functools
 import math
 import operator
 import tomllib
@@ -47,7 +48,7 @@ class Judged(NamedTuple):
 
 
 def read_rows(name: str) -> list[dict]:
-    """The rows of a data file: sections, errata or claims, as they stand there.
+    """The rows of a data file: sections, errata, claims or metrics, as they stand there.
 
     Raises ArticleError where the file is no TOML, or holds no rows.
     """
@@ -133,10 +134,17 @@ def _write(value: float) -> str:
 
 
 def _name(metric: str) -> str:
-    """A metric as a reader is told of it: without its source."""
+    """A metric as a reader is told of it: by the name in metrics.toml, else by its own, without its source."""
     source, _, name = metric.partition(":")
     parts = name.split("/")
-    return f"{parts[2].replace('_', ' ')} of {parts[1]}" if source == "published" else ", ".join(parts[1:])
+    if source == "published":
+        return f"{parts[2].replace('_', ' ')} of {parts[1]}"
+    return _names().get(name, ", ".join(parts[1:]))
+
+
+@functools.cache
+def _names() -> dict[str, str]:
+    return {row["metric"]: row["name"] for row in read_rows("metrics")}
 
 
 def find_section(section: str, sections: list[dict]) -> str:

@@ -78,6 +78,7 @@ class ClaimsList(ArticleTable):
     header, data = ("§", "Claim", "Asked for and measured", "Verdict", "Decided in"), "claims"
 
     def rows(self):
+        self.env.note_dependency(str(article.FOLDER / "metrics.toml"))
         for claim in self.load():
             judged = article.judge(claim)
             asked = [
