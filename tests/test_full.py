@@ -63,7 +63,6 @@ def test_a_chapter_gets_its_record_its_picture_and_its_bands(toy: Path, capsys: 
     assert nll["values"] == [20.0, 21.0, 22.0]
     assert (nll["unit"], nll["band"]) == ("nats", "test NLL")
     assert record["profile"] == "full"
-    assert record["figures"] == {"fig-toy": "A toy."}
     assert (recording.RECORDS / "toy" / "fig-toy.png").read_bytes() == base64.b64decode(PNG)
     stored = bands.read_stored("full")["toy"]
     assert stored["digest"] == record["code_digest"] == band_digest(toy, "full")
@@ -119,7 +118,7 @@ def test_mnist_is_missed_at_once(toy: Path, monkeypatch: pytest.MonkeyPatch, cap
 def test_a_picture_that_is_not_there_is_named(toy: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setattr(full, "FIGURES", {"toy": "fig-other"})
     assert full.main([]) == 1
-    assert "toy: no figure fig-other; there are fig-toy" in capsys.readouterr().err
+    assert "toy: no picture fig-other; there are fig-toy" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

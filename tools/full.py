@@ -127,21 +127,20 @@ def measure(job: Job) -> str:
         "entries": entries,
         "seconds": round(run.cpu_seconds, 1),
         "peak_memory_mb": run.peak_memory_mb,
-        "figures": dict(find_figures(run)),
+        "pictures": dict(find_pictures(run)),
     }
     recording.write_part(part, job.file)
     shown = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
     return f"{job.path.stem}, seed {job.seed}: {run.seconds:.0f} s; {shown}"
 
 
-def find_figures(run: Run) -> Iterator[tuple[str, dict]]:
-    """The named pictures of a run, each with its alternative text and its PNG in base 64."""
-    for index, cell in enumerate(run.notebook.cells):
+def find_pictures(run: Run) -> Iterator[tuple[str, str]]:
+    """The named pictures of a run, as PNG in base 64."""
+    for cell in run.notebook.cells:
         about = cell.metadata.get("mystnb", {})
         pictures = [out.data["image/png"] for out in cell.get("outputs", []) if "image/png" in out.get("data", {})]
         if pictures and "figure" in about:
-            alt = run.alt_texts.get(index, about.get("image", {}).get("alt", ""))
-            yield about["figure"]["name"], {"alt": alt, "png": pictures[0]}
+            yield about["figure"]["name"], pictures[0]
 
 
 def write_results(path: Path, parts: list[dict], digest: str) -> None:
@@ -154,14 +153,12 @@ def write_results(path: Path, parts: list[dict], digest: str) -> None:
     for metric in metrics:  # by which name the bands know it
         record["metrics"][name_in_record(metric)]["band"] = metric
     name = FIGURES[path.stem]
-    if name not in parts[0]["figures"]:
-        raise recording.RecordingError(f"{path.stem}: no figure {name}; there are {', '.join(parts[0]['figures'])}.")
-    figure = parts[0]["figures"][name]
-    record["figures"] = {name: figure["alt"]}
+    if name not in parts[0]["pictures"]:
+        raise recording.RecordingError(f"{path.stem}: no picture {name}; there are {', '.join(parts[0]['pictures'])}.")
     recording.write_record(record, path.stem)
     folder = recording.RECORDS / path.stem
     folder.mkdir(exist_ok=True)
-    (folder / f"{name}.png").write_bytes(without_text_chunks(base64.b64decode(figure["png"])))
+    (folder / f"{name}.png").write_bytes(without_text_chunks(base64.b64decode(parts[0]["pictures"][name])))
     bands.store(path.stem, digest, list(SEEDS), metrics, "full")
 
 
