@@ -66,7 +66,7 @@ class Record(NamedTuple):
             values = quick[entry["band"]]["values"]
             numbers = ((np.mean(values), _standard_error(values)), (entry["value"], entry["standard_error"]))
             told = f"{entry['band']} ({entry['unit']})"
-            lines.append([told, *(f"{mean:.4g} ± {error:.2g}" for mean, error in numbers)])
+            lines.append([told, *(_format_to_error(mean, error) for mean, error in numbers)])
         return _align(lines)
 
     def find_picture(self, figure):
@@ -139,6 +139,14 @@ def _align(lines):
         f"{line[0]:{first}}{''.join(f'{text:>{width + 2}}' for text, width in zip(line[1:], others, strict=True))}"
         for line in lines
     )
+
+
+def _format_to_error(mean, error):
+    """Return mean ± error, both to the second digit of the error; seeds that agree but for rounding have none."""
+    if error <= 1e-12 * abs(mean):
+        return f"{mean:.4g} ± 0"
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{mean:,.{digits}f} ± {error:,.{digits}f}"
 
 
 def _format(entry, digits):

@@ -192,10 +192,24 @@ def full_run(folder: Path) -> records.Record:
 def test_a_full_run_stands_beside_the_quick_one(full_run: records.Record, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("helpers.bands.find_results", records.find_results)
     assert full_run.compare_with_quick().splitlines() == [
-        "                                quick        full",
-        "test NLL (nats)          105.5 ± 0.96  5.5 ± 0.96",
-        "Frechet distance (nats)    5.5 ± 0.96    2 ± 0.58",
+        "                                 quick         full",
+        "test NLL (nats)          105.50 ± 0.96  5.50 ± 0.96",
+        "Frechet distance (nats)    5.50 ± 0.96  2.00 ± 0.58",
     ]
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "told"),
+    [
+        (0.977, 0.00038, "0.97700 ± 0.00038"),
+        (21.345, 1.26, "21.3 ± 1.3"),
+        (11_652.0, 950.0, "11,652 ± 950"),
+        (1.0, 0.0, "1 ± 0"),
+        (0.9587, 3.7e-17, "0.9587 ± 0"),  # means of equal numbers differ in the last bit
+    ],
+)
+def test_a_mean_is_told_to_the_second_digit_of_its_error(mean: float, error: float, told: str) -> None:
+    assert records._format_to_error(mean, error) == told
 
 
 def test_a_study_has_no_quick_run_to_stand_beside(folder: Path) -> None:
