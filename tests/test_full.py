@@ -1,6 +1,7 @@
 """`make full`: three seeds a chapter in the full profile, going on where it stopped; records, pictures and bands."""
 
 import base64
+import io
 import json
 import warnings
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from nbclient.exceptions import DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from PIL import Image
 
 from helpers import data, records
 from helpers.bands import form_band
@@ -22,7 +24,15 @@ quick = os.environ["BOOK_PROFILE"] == "quick"
 Reference("toy", "full").verdict("test NLL", (10.0 if quick else 20.0) + int(os.environ["BOOK_SEED"]), worse="either")
 Reference("toy", "full").verdict("coverage", 0.5, worse="lower")
 """
-PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
+
+
+def draw_png() -> bytes:
+    file = io.BytesIO()
+    Image.linear_gradient("L").convert("RGBA").save(file, "PNG", compress_level=0)
+    return file.getvalue()
+
+
+PNG = draw_png()
 
 
 @pytest.fixture
@@ -43,7 +53,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     def draw(*given, **options) -> execute.Run:
         run = run_notebook(*given, **options)
-        run.notebook.cells[1].outputs = [new_output("display_data", {"image/png": PNG})]
+        run.notebook.cells[1].outputs = [new_output("display_data", {"image/png": base64.b64encode(PNG).decode()})]
         return run
 
     monkeypatch.setattr(full, "run_notebook", draw)
@@ -63,7 +73,9 @@ def test_a_chapter_gets_its_record_its_picture_and_its_bands(toy: Path, capsys: 
     assert nll["values"] == [20.0, 21.0, 22.0]
     assert (nll["unit"], nll["band"]) == ("nats", "test NLL")
     assert record["profile"] == "full"
-    assert (recording.RECORDS / "toy" / "fig-toy.png").read_bytes() == base64.b64decode(PNG)
+    picture = recording.RECORDS / "toy" / "fig-toy.png"
+    assert picture.stat().st_size < len(PNG)
+    assert Image.open(picture).convert("RGBA").tobytes() == Image.open(io.BytesIO(PNG)).tobytes()
     stored = bands.read_stored("full")["toy"]
     assert stored["digest"] == record["code_digest"] == band_digest(toy, "full")
     assert form_band(stored["metrics"]["test NLL"]["values"], "either", minimum=3).high > 30.0

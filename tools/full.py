@@ -8,6 +8,7 @@ of the code as it stands is not run.
 """
 
 import base64
+import io
 import json
 import re
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from PIL import Image
 
 from helpers import data
 from helpers.bands import MINIMUM_SEEDS
@@ -158,8 +160,15 @@ def write_results(path: Path, parts: list[dict], digest: str) -> None:
     recording.write_record(record, path.stem)
     folder = recording.RECORDS / path.stem
     folder.mkdir(exist_ok=True)
-    (folder / f"{name}.png").write_bytes(without_text_chunks(base64.b64decode(parts[0]["pictures"][name])))
+    (folder / f"{name}.png").write_bytes(compact(base64.b64decode(parts[0]["pictures"][name])))
     bands.store(path.stem, digest, list(SEEDS), metrics, "full")
+
+
+def compact(png: bytes) -> bytes:
+    """The same picture, opaque, in fewer bytes: a chapter holds its pictures, and has to stay below 1 MB."""
+    packed = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(packed, "PNG", optimize=True)
+    return without_text_chunks(packed.getvalue())
 
 
 def find_stale() -> dict[str, str]:
