@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
@@ -125,6 +126,26 @@ def test_mnist_is_missed_at_once(toy: Path, monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.setattr(data, "load_mnist", refuse)
     assert full.main([]) == 1
     assert "there is no such file" in capsys.readouterr().err
+
+
+def answering(*lines: str) -> NotebookNode:
+    return new_notebook(cells=[new_code_cell(outputs=[new_output("stream", name="stdout", text="\n".join(lines))])])
+
+
+def test_what_a_full_run_answers_otherwise_is_found() -> None:
+    quick = answering(
+        "faster: True", "frozen: True", "leaks: False", "collapsed, outside the band: True", "10 below: True"
+    )
+    runs = [
+        answering(
+            "faster: True", "frozen: False", "leaks: False", "collapsed, outside the band: False", "32 below: True"
+        ),
+        answering(
+            "faster: True", "frozen: True", "leaks: True", "collapsed, outside the band: False", "32 below: True"
+        ),
+    ]
+    assert full.find_unlike(quick, runs) == {"frozen": [False, True], "leaks": [False, True]}
+    assert full.find_unlike(quick, runs[:0]) == {}
 
 
 def test_a_picture_that_is_not_there_is_named(toy: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

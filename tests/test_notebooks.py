@@ -71,7 +71,14 @@ def test_a_chapter_with_a_full_run_shows_it(path: Path) -> None:
         pytest.skip(f"no full run of {path.stem} is recorded yet: make full")
     assert len(shown) == 1
     full_run = records.load(path.stem)
-    assert structure.printed(shown[0]) == f"{full_run.compare_with_quick()}\n{full_run.describe()}\n"
+    unlike = full_run.stored.get("unlike_quick", {})
+    told = "".join(f"  {line}: {answers}\n" for line, answers in unlike.items())
+    told = f"otherwise than in quick, by seed:\n{told}" if unlike else ""
+    assert structure.printed(shown[0]) == f"{full_run.compare_with_quick()}\n{full_run.describe()}\n{told}"
+    (picture,) = (records.find_results() / "full" / path.stem).glob("*.png")
+    assert [out.data["image/png"] for out in shown[0].outputs if "data" in out] == [
+        base64.b64encode(picture.read_bytes()).decode()
+    ]
 
 
 @every_chapter

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import NotebookNode
 from PIL import Image
 
 from helpers import data
@@ -25,7 +26,8 @@ from helpers.bands import MINIMUM_SEEDS
 from tools import bands, recording
 from tools.environment import environment_for
 from tools.execute import Run, run_notebook, without_text_chunks
-from tools.notebook_files import ROOT, band_digest, chapters, text_of, write_text
+from tools.notebook_files import ROOT, band_digest, chapters, code_cells, read, text_of, write_text
+from tools.notebook_structure import printed
 
 PARTS = ROOT / "_build" / "full"
 SEEDS = range(MINIMUM_SEEDS["full"])
@@ -146,7 +148,7 @@ def find_pictures(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def write_results(path: Path, parts: list[dict], digest: str) -> None:
-    """Writes a chapter's record, its picture, and its bands in full.
+    """Writes a chapter's record, with what came out otherwise than in quick; its picture; and its bands in full.
 
     Raises RecordingError where there is no such picture, or the seeds report different metrics.
     """
@@ -154,6 +156,8 @@ def write_results(path: Path, parts: list[dict], digest: str) -> None:
     record = recording.form_record(parts, digest, "full", "validation")
     for metric in metrics:  # by which name the bands know it
         record["metrics"][name_in_record(metric)]["band"] = metric
+    runs = [read(Job(path, part["seed"]).file.with_suffix(".ipynb")) for part in parts]
+    record["unlike_quick"] = find_unlike(read(path), runs)
     name = FIGURES[path.stem]
     if name not in parts[0]["pictures"]:
         raise recording.RecordingError(f"{path.stem}: no picture {name}; there are {', '.join(parts[0]['pictures'])}.")
@@ -162,6 +166,20 @@ def write_results(path: Path, parts: list[dict], digest: str) -> None:
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.png").write_bytes(compact(base64.b64decode(parts[0]["pictures"][name])))
     bands.store(path.stem, digest, list(SEEDS), metrics, "full")
+
+
+def find_unlike(quick: NotebookNode, runs: list[NotebookNode]) -> dict[str, list[bool]]:
+    """The yes-or-no lines of a chapter that full runs did not all answer as the quick one did, with their answers."""
+    expected, *found = map(read_answers, (quick, *runs))
+    given = {line: [answers[line] for answers in found if line in answers] for line in expected}
+    return {line: answers for line, answers in given.items() if set(answers) - {expected[line]}}
+
+
+def read_answers(notebook: NotebookNode) -> dict[str, bool]:
+    """The lines `...: True` and `...: False` of a notebook; not those about bands, which are not there yet."""
+    text = "\n".join(map(printed, code_cells(notebook)))
+    found = re.findall(r"^(.+): (True|False)$", text, re.MULTILINE)
+    return {line: answer == "True" for line, answer in found if not re.search(r"\b(outside|band)\b", line)}
 
 
 def compact(png: bytes) -> bytes:

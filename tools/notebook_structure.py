@@ -47,8 +47,8 @@ def exercises(notebook: NotebookNode) -> list[tuple[str, NotebookNode, NotebookN
 
 
 def solution_code(cell: NotebookNode | None) -> str | None:
-    """The Python in the fold of a solution's cell; None where the cell holds more than that, and the next exercise."""
-    fold = r"(`{4,}|:{3,})\{dropdown\} Solution\n(?::[a-z-]+:.*\n)*\s*```python\n(?P<code>.*?)\n```\s*?\n\1"
+    """The Python in the fold of a solution's cell; None where more stands there than it and the next exercise."""
+    fold = r"(`{4,}|:{3,})\{dropdown\} Solution\n(?::[a-z-]+:.*\n)*\s*```python\n(?P<code>.*?)\n```\s*\1"
     fold += r"(?:\n\n\*\*\d\.\*\* .*)?"
     found = re.fullmatch(fold, cell.source.strip(), re.DOTALL) if cell and cell.cell_type == "markdown" else None
     return found["code"] if found else None
