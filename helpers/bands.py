@@ -13,6 +13,7 @@ CONTENT, CONFIDENCE = 0.99, 0.95  # a band holds 99 % of runs with 95 % confiden
 MINIMUM_SEEDS = {"quick": 10, "full": 3}  # by profile; fewer make a band wider
 AGREED_REACH = 0.02  # of the value, where all seeds gave the same
 WORSE = ("higher", "lower", "either")
+ROLES = ("result", "held against the band")  # of a value that is reported: it forms the band, or has to lie outside
 WITHIN = "within the reference band"
 
 
@@ -56,12 +57,13 @@ class Reference:
         has none yet, is printed and not raised, so that a learner's Run all goes on. Raises BandError where the band
         was formed otherwise, because the chapter has changed since.
         """
-        _log_for_measurement(self.chapter, metric, value, worse, log)
+        _log_for_measurement(self.chapter, metric, value, worse, log, role=ROLES[0])
         band = self.find_band(metric, worse, log)
         print(f"{self.chapter.upper()} {metric}: {band.judge(value) if band else 'no reference band yet'}")
 
     def excludes(self, metric, value, *, worse, log=False):
         """Return whether the metric has a band and value, such as that of a broken model, lies outside it."""
+        _log_for_measurement(self.chapter, metric, value, worse, log, role=ROLES[1])
         band = self.find_band(metric, worse, log)
         return band is not None and band.judge(value) != WITHIN
 
@@ -115,11 +117,11 @@ def find_results():
     return packaged if packaged.is_dir() else Path(__file__).parents[1] / "results"
 
 
-def _log_for_measurement(chapter, metric, value, worse, log):
-    """Append the result to the file through which `make bands` listens, if it does."""
+def _log_for_measurement(chapter, metric, value, worse, log, role):
+    """Append a value, in one of ROLES, to the file through which `make bands` and `make full` listen, if they do."""
     path = _find_log()
     if path:
-        entry = {"chapter": chapter, "metric": metric, "value": float(value), "worse": worse, "log": log}
+        entry = {"chapter": chapter, "metric": metric, "value": float(value), "worse": worse, "log": log, "role": role}
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 

@@ -145,9 +145,12 @@ def test_verdicts_are_logged_for_the_measurement(results: Path, monkeypatch: pyt
     reference = bands.Reference("vae", "quick")
     reference.verdict("test NLL", np.float32(4.25), worse="higher")
     reference.verdict("another metric", 1e6, worse="lower", log=True)
+    reference.excludes("test NLL", 9.0, worse="higher")
+    result, held = ({"role": role} for role in bands.ROLES)
     assert [json.loads(line) for line in log.read_text().splitlines()] == [
-        {"chapter": "vae", "metric": "test NLL", "value": 4.25, "worse": "higher", "log": False},
-        {"chapter": "vae", "metric": "another metric", "value": 1e6, "worse": "lower", "log": True},
+        {"chapter": "vae", "metric": "test NLL", "value": 4.25, "worse": "higher", "log": False, **result},
+        {"chapter": "vae", "metric": "another metric", "value": 1e6, "worse": "lower", "log": True, **result},
+        {"chapter": "vae", "metric": "test NLL", "value": 9.0, "worse": "higher", "log": False, **held},
     ]
 
 

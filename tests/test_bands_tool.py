@@ -16,6 +16,7 @@ import os
 from helpers.bands import Reference
 seed = int(os.environ["BOOK_SEED"])
 Reference("toy", "quick").verdict("first", 10.0 + seed, worse="higher", log=True)
+Reference("toy", "quick").excludes("first", 1e9, worse="higher", log=True)  # of a broken model: forms no band
 Reference("toy", "quick").verdict("second", -seed, worse="either")
 """
 

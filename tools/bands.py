@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-from helpers.bands import MINIMUM_SEEDS, form_band
+from helpers.bands import MINIMUM_SEEDS, ROLES, form_band
 from tools import recording
 from tools.environment import quick_environment
 from tools.execute import run_notebook
@@ -34,10 +34,18 @@ def measure(path: Path, seed: int) -> list[dict]:
         log = Path(folder, "results.jsonl")
         environment = quick_environment(BOOK_SEED=str(seed), BOOK_BAND_LOG=str(log))
         run = run_notebook(path, environment, leave_out="record")
-        entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+        entries, _ = read_log(log)
     shown = ", ".join(f"{entry['metric']} {entry['value']:.4g}" for entry in entries)
     print(f"{path.stem}, seed {seed}: {run.seconds:.0f} s; {shown}", flush=True)
     return entries
+
+
+def read_log(log: Path) -> tuple[list[dict], list[dict]]:
+    """What a run reported, in order: the results that form bands, and what it held against them."""
+    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+    roles = [entry.pop("role") for entry in entries]
+    results, held = ([entry for entry, its in zip(entries, roles, strict=True) if its == role] for role in ROLES)
+    return results, held
 
 
 def collect(runs: list[list[dict]], minimum: int = MINIMUM_SEEDS["quick"]) -> dict[str, dict]:

@@ -1,8 +1,8 @@
 """Runs chapters in the full profile, as `make full` does: `python -m tools.full [CHAPTER ...]`.
 
-Each chapter is run with three seeds, each in a kernel of its own in the environment of the tests, as many at once as
-there are cores; on a machine with a GPU that is what it uses. What a seed gave is kept in _build/full/CHAPTER, the
-notebook as it ran beside it, so that what was stopped goes on where it was. A chapter whose seeds are done gets its
+Each chapter is run with three seeds or more, each in a kernel of its own in the environment of the tests, as many at
+once as there are cores; on a machine with a GPU that is what it uses. What a seed gave is kept in _build/full/CHAPTER,
+the notebook as it ran beside it, so that what was stopped goes on where it was. A chapter whose seeds are done gets its
 record, results/full/CHAPTER.json, its picture, and its bands in results/bands/full.json. A chapter whose record is that
 of the code as it stands is not run.
 """
@@ -31,6 +31,8 @@ from tools.notebook_structure import printed
 
 PARTS = ROOT / "_build" / "full"
 SEEDS = range(MINIMUM_SEEDS["full"])
+# Where three seeds differ so much that their bands would hold a broken model too, there are more.
+MORE_SEEDS = {"background": range(8), "failures": range(8)}
 # The picture of seed 0 that a chapter shows beside its own
 FIGURES = {
     "background": "fig-background-learning",
@@ -96,6 +98,11 @@ class Job(NamedTuple):
         return PARTS / self.path.stem / f"{self.seed}.json"
 
 
+def seeds_of(path: Path) -> range:
+    """The seeds with which a chapter is run."""
+    return MORE_SEEDS.get(path.stem, SEEDS)
+
+
 def find_unit(metric: str) -> str:
     """The unit of a metric. Raises RecordingError for one of which none is known."""
     for word, unit in UNITS.items():
@@ -120,7 +127,7 @@ def measure(job: Job) -> str:
             run = run_notebook(job.path, environment, leave_out="record")
         except (CellExecutionError, DeadKernelError) as error:  # the other chapters go on
             return f"{job.path.stem}, seed {job.seed}: FAILED: {error}"
-        entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+        entries, held = bands.read_log(log)
     job.file.parent.mkdir(parents=True, exist_ok=True)
     write_text(text_of(run.notebook), job.file.with_suffix(".ipynb"))
     found = {entry["metric"]: entry["value"] for entry in entries}
@@ -129,6 +136,7 @@ def measure(job: Job) -> str:
         "seed": job.seed,
         "metrics": {name_in_record(name): {"value": value, "unit": find_unit(name)} for name, value in found.items()},
         "entries": entries,
+        "held_against_bands": held,
         "seconds": round(run.cpu_seconds, 1),
         "peak_memory_mb": run.peak_memory_mb,
         "pictures": dict(find_pictures(run)),
@@ -150,6 +158,9 @@ def find_pictures(run: Run) -> Iterator[tuple[str, str]]:
 def write_results(path: Path, parts: list[dict], digest: str) -> None:
     """Writes a chapter's record, with what came out otherwise than in quick; its picture; and its bands in full.
 
+    The record keeps what the runs held against the bands, broken models for the most part: while they ran, there were
+    none, and whether a band that is formed now would let one through has to be asked afterwards.
+
     Raises RecordingError where there is no such picture, or the seeds report different metrics.
     """
     metrics = bands.collect([part["entries"] for part in parts], MINIMUM_SEEDS["full"])
@@ -158,6 +169,11 @@ def write_results(path: Path, parts: list[dict], digest: str) -> None:
         record["metrics"][name_in_record(metric)]["band"] = metric
     runs = [read(Job(path, part["seed"]).file.with_suffix(".ipynb")) for part in parts]
     record["unlike_quick"] = find_unlike(read(path), runs)
+    held = [entry for part in parts for entry in part.get("held_against_bands", [])]
+    record["held_against_bands"] = {
+        metric: [entry["value"] for entry in held if entry["metric"] == metric]
+        for metric in dict.fromkeys(entry["metric"] for entry in held)
+    }
     name = FIGURES[path.stem]
     if name not in parts[0]["pictures"]:
         raise recording.RecordingError(f"{path.stem}: no picture {name}; there are {', '.join(parts[0]['pictures'])}.")
@@ -165,7 +181,7 @@ def write_results(path: Path, parts: list[dict], digest: str) -> None:
     folder = recording.RECORDS / path.stem
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.png").write_bytes(compact(base64.b64decode(parts[0]["pictures"][name])))
-    bands.store(path.stem, digest, list(SEEDS), metrics, "full")
+    bands.store(path.stem, digest, [part["seed"] for part in parts], metrics, "full")
 
 
 def find_unlike(quick: NotebookNode, runs: list[NotebookNode]) -> dict[str, list[bool]]:
@@ -196,8 +212,12 @@ def find_stale() -> dict[str, str]:
         file = recording.RECORDS / f"{path.stem}.json"
         if not file.exists():
             found[path.stem] = "it has no record yet; run `make full`"
-        elif json.loads(file.read_text(encoding="utf-8")).get("code_digest") != band_digest(path, "full"):
+            continue
+        record = json.loads(file.read_text(encoding="utf-8"))
+        if record.get("code_digest") != band_digest(path, "full"):
             found[path.stem] = "its record is of other code; run `make full`"
+        elif any(entry["n"] < len(seeds_of(path)) for entry in record["metrics"].values()):
+            found[path.stem] = f"its record is of fewer than {len(seeds_of(path))} seeds; run `make full`"
     return found
 
 
@@ -205,7 +225,7 @@ def write_finished(paths: list[Path], digests: dict[Path, str]) -> list[Path]:
     """Writes the results of the chapters whose seeds are all done; returns the others."""
     waiting = []
     for path in paths:
-        parts = [recording.read_part(Job(path, seed).file, digests[path]) for seed in SEEDS]
+        parts = [recording.read_part(Job(path, seed).file, digests[path]) for seed in seeds_of(path)]
         if all(parts):
             write_results(path, parts, digests[path])
         else:
@@ -224,7 +244,7 @@ def main(names: list[str]) -> int:
             return 0
         data.load_mnist()  # refused here, where it is missing, and not once for each chapter
         digests = {path: band_digest(path, "full") for path in waiting}
-        jobs = [Job(path, seed) for path in waiting for seed in SEEDS]
+        jobs = [Job(path, seed) for path in waiting for seed in seeds_of(path)]
         jobs = [job for job in jobs if recording.read_part(job.file, digests[job.path]) is None]
         for line in recording.measure_missing(jobs, measure):
             print(line, flush=True)
