@@ -32,7 +32,7 @@ from tools.notebook_structure import printed
 PARTS = ROOT / "_build" / "full"
 SEEDS = range(MINIMUM_SEEDS["full"])
 # Where three seeds differ so much that their bands would hold a broken model too, there are more.
-MORE_SEEDS = {"background": range(8)}
+MORE_SEEDS = {"background": range(5)}
 # The picture of seed 0 that a chapter shows beside its own
 FIGURES = {
     "background": "fig-background-learning",
