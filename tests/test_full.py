@@ -228,7 +228,10 @@ INSIDE = {
 
 def test_the_bands_of_full_hold_no_broken_model() -> None:
     for chapter, band in bands.read_stored("full").items():
-        for metric, values in records.load(chapter).stored.get("held_against_bands", {}).items():
+        record = records.load(chapter).stored
+        if "held_against_bands" not in record:  # it is older than the question; measuring again takes hours
+            warnings.warn(f"full run of {chapter}: whether its bands hold a broken model is not known", stacklevel=1)
+        for metric, values in record.get("held_against_bands", {}).items():
             stored = band["metrics"][metric]
             formed = form_band(stored["values"], stored["worse"], stored["log"], MINIMUM_SEEDS["full"])
             inside = [value for value in values if formed.judge(value) == WITHIN]

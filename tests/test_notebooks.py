@@ -69,7 +69,7 @@ def test_a_chapter_with_a_full_run_shows_it(path: Path) -> None:
     if not (ROOT / "results" / "full" / f"{path.stem}.json").exists():
         assert shown == []
         pytest.skip(f"no full run of {path.stem} is recorded yet: make full")
-    assert len(shown) == 1
+    assert shown  # the first cell shows the record, later ones may ask it more
     full_run = records.load(path.stem)
     unlike = full_run.stored.get("unlike_quick", {})
     told = "".join(f"  {line}: {answers}\n" for line, answers in unlike.items())
