@@ -2,8 +2,11 @@
 
 import ast
 import base64
+import gc
 import json
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -23,6 +26,7 @@ from tools.notebook_files import (
     code_cells,
     code_digest,
     helpers_reached,
+    parse_code,
     read,
     setup_source,
     setup_values,
@@ -368,6 +372,34 @@ def test_digest_follows_helpers_through_their_own_imports(tmp_path: Path) -> Non
     (tmp_path / "third.py").write_text("thing = 1\n", encoding="utf-8")
     (tmp_path / "other.py").write_text("thing = 2\n", encoding="utf-8")
     assert set(helpers_reached([ast.parse("from helpers import first")], tmp_path)) == {"first", "second", "third"}
+
+
+def test_chapters_are_read_in_several_threads_at_once() -> None:
+    """As `make full` does. Python 3.11 fails at it where a finaliser, run while it parses, lets another thread in."""
+
+    class Waste:
+        def __init__(self) -> None:
+            self.itself = self  # which only the garbage collector can clear away
+
+        def __del__(self) -> None:
+            sum(range(50))
+
+    def read_source(_: int) -> str:
+        for _ in range(10):
+            Waste()
+        return ast.unparse(parse_code(source))
+
+    source = "\n".join(f"y_{line} = [a + b * (c - 1) for a, b, c in rows]" for line in range(100))
+    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
+    gc.set_threshold(20)
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = set(pool.map(read_source, range(40)))
+    finally:
+        gc.set_threshold(*thresholds)
+        sys.setswitchinterval(interval)
+    assert found == {source}
 
 
 def test_a_setup_cell_gives_back_its_values() -> None:

@@ -6,7 +6,6 @@ because machines differ. Seconds and memory of the chapters are those that `make
 was measured to results/full/benchmark.json, the table with it, and the figure of how the cost grows.
 """
 
-import ast
 import hashlib
 import importlib.util
 import json
@@ -31,7 +30,7 @@ from matplotlib.ticker import LogLocator
 from helpers import plotting
 from tools import recording
 from tools.benchmark_ways import CASES, EPOCHS, GROWING, ROUNDS, grown, growth_metric, measure_round
-from tools.notebook_files import MEASURING_NOTHING, ROOT, canonical, chapters, helpers_reached, read
+from tools.notebook_files import MEASURING_NOTHING, ROOT, canonical, chapters, helpers_reached, parse_code, read
 from tools.studies import peak_memory_mb
 
 NAME = "benchmark"
@@ -111,7 +110,7 @@ def measure() -> list[dict]:
 
 def code_digest() -> str:
     """What the record depends on: the scripts that measure and the helpers that they reach, without what only shows."""
-    trees = {name: ast.parse((ROOT / "tools" / f"{name}.py").read_text(encoding="utf-8")) for name in SCRIPTS}
+    trees = {name: parse_code((ROOT / "tools" / f"{name}.py").read_text(encoding="utf-8")) for name in SCRIPTS}
     trees |= {n: t for n, t in helpers_reached(list(trees.values())).items() if n not in MEASURING_NOTHING}
     return hashlib.sha256(repr(sorted((name, canonical(tree)) for name, tree in trees.items())).encode()).hexdigest()
 

@@ -4,6 +4,7 @@ import ast
 import hashlib
 import re
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 MEASURING_NOTHING = ("plotting", "bands", "records")  # modules of helpers that show and compare
+PARSING = threading.Lock()
 
 # The setup cell: the same in every chapter, byte for byte. `make set-repository` fills in the two values.
 SETUP_CELL = """\
@@ -93,6 +95,15 @@ def setup_values(source: str) -> tuple[str, str] | None:
     return (match[1], match[2]) if match else None
 
 
+def parse_code(source: str, name: str = "<unknown>") -> ast.Module:
+    """The syntax tree of source, which errors call by name; everything in tools parses here.
+
+    One thread at a time: two that parse at once raise SystemError now and then in Python 3.11, python/cpython#106905.
+    """
+    with PARSING:
+        return ast.parse(source, name)
+
+
 def code_digest(path: Path) -> str:
     """What a chapter's stored outputs depend on: its code cells and every module of helpers that it reaches.
 
@@ -117,7 +128,7 @@ def band_digest(path: Path, profile: str = "quick") -> str:
 
 def _digest(path: Path, profile: str, counts: Callable[[NotebookNode], bool], without: tuple[str, ...]) -> str:
     cells = [cell for cell in code_cells(read(path)) if "setup" not in book_metadata(cell)]
-    every_tree = [as_run(ast.parse(cell.source, f"{path.name} cell {cell.get('id')}"), profile) for cell in cells]
+    every_tree = [as_run(parse_code(cell.source, f"{path.name} cell {cell.get('id')}"), profile) for cell in cells]
     counted = [canonical(tree) for cell, tree in zip(cells, every_tree, strict=True) if counts(cell)]
     modules = {name: canonical(tree) for name, tree in helpers_reached(every_tree).items() if name not in without}
     return hashlib.sha256(repr((counted, sorted(modules.items()))).encode()).hexdigest()
@@ -143,7 +154,7 @@ def helpers_reached(trees: list[ast.Module], package: Path = ROOT / "helpers") -
         for name in helpers_imported(waiting.pop()):
             file = package / f"{name}.py"
             if name not in reached and file.exists():
-                reached[name] = ast.parse(file.read_text(encoding="utf-8"), str(file))
+                reached[name] = parse_code(file.read_text(encoding="utf-8"), str(file))
                 waiting.append(reached[name])
     return reached
 

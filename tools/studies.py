@@ -42,6 +42,7 @@ from tools.notebook_files import (
     canonical,
     code_cells,
     helpers_reached,
+    parse_code,
     read,
 )
 
@@ -118,7 +119,7 @@ def cells_until(chapter: str, name: str) -> list[NotebookNode]:
     """The code cells of a chapter from the first to the one that defines name. Raises StudyError where none does."""
     cells = code_cells(read(NOTEBOOKS / f"{chapter}.ipynb"))
     for count, cell in enumerate(cells, start=1):
-        if name in _defined(ast.parse(cell.source)):
+        if name in _defined(parse_code(cell.source)):
             return cells[:count]
     raise StudyError(f"no cell of the chapter {chapter} defines {name}; expected a function or variable of that name.")
 
@@ -143,7 +144,7 @@ def study_digest(path: Path, label: str | None = None) -> str:
     script, found = _parse(path), settings(path)
     cells = cells_until(*found["CELLS"]) if "CELLS" in found else []
     cells = [cell for cell in cells if "setup" not in book_metadata(cell)]
-    trees = [as_run(ast.parse(cell.source), found["PROFILE"]) for cell in cells]
+    trees = [as_run(parse_code(cell.source), found["PROFILE"]) for cell in cells]
     counted = [canonical(t) for cell, t in zip(cells, trees, strict=True) if "imports" not in book_metadata(cell)]
     others = [_without_runs(_parse(STUDIES / f"{name}.py")) for name in studies_imported(script)]
     counted += map(canonical, others)
@@ -289,7 +290,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return parse_code(path.read_text(encoding="utf-8"), str(path))
 
 
 def studies_imported(script: ast.Module) -> list[str]:
