@@ -1,6 +1,8 @@
 """`make studies`: seeds in processes of their own, going on where it stopped, records of the code as it stands."""
 
 import json
+import os
+import time
 import warnings
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from helpers import records
-from tools import recording, studies
+from tools import environment, recording, studies
 from tools.notebook_files import write
 
 TOY = '''\
@@ -127,8 +129,16 @@ def test_a_study_writes_its_record(toy: Path, capsys: pytest.CaptureFixture) -> 
     assert record["code_digest"] == studies.study_digest(toy)
     assert record["selection_split"] == "validation"
     assert record["profile"] == "quick"
+    assert record["device"].endswith(", 1 thread")
     records.check(record, "toy")
     assert "toy, seed 2:" in capsys.readouterr().out
+
+
+def test_a_record_tells_how_many_threads_each_run_had(toy: Path) -> None:
+    toy.write_text(TOY.replace("SEEDS", "THREADS = 3\nSEEDS"), encoding="utf-8")
+    assert studies.main([]) == 0
+    device = json.loads(record_of(toy).read_text(encoding="utf-8"))["device"]
+    assert device.endswith(f", 3 of {os.cpu_count()} cores, 3 threads")
 
 
 def test_a_study_that_is_up_to_date_is_not_run(toy: Path, started: list[int], capsys: pytest.CaptureFixture) -> None:
@@ -357,6 +367,34 @@ def test_a_study_of_the_full_profile_has_its_environment(toy: Path, tmp_path: Pa
     run = studies.Run(toy, None, 0, tmp_path / "deep")
     studies.start(run)
     assert recording.read_part(run.file, run.digest)["metrics"]["loss/toy"]["value"] == len("full")
+
+
+def test_a_study_has_the_threads_that_it_asks_for(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    counted = f"sum(int(os.environ[name]) for name in {environment.THREADS})"
+    script = TOY.replace("SEEDS", "THREADS = 3\nSEEDS").replace("10.0 + seed", counted)
+    toy.write_text(script, encoding="utf-8")
+    run = studies.Run(toy, None, 0, tmp_path / "deep")
+    studies.start(run)
+    assert recording.read_part(run.file, run.digest)["metrics"]["loss/toy"]["value"] == 12
+
+
+@pytest.mark.parametrize(("threads", "most"), [(1, 4), (2, 2), (8, 1)])
+def test_no_more_runs_at_once_than_the_cores_have_threads_for(
+    threads: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "AT_ONCE", 4)
+    running, seen = set(), []
+
+    def measure(job: int) -> str:
+        running.add(job)
+        seen.append(len(running))
+        time.sleep(0.05)
+        running.remove(job)
+        return ""
+
+    assert len(list(recording.measure_missing(range(8), measure, threads))) == 8
+    assert max(seen) == most
 
 
 # A chapter's own code

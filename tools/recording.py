@@ -19,12 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from helpers import records
-from tools.environment import QUICK
 from tools.notebook_files import ROOT, write_text
 
 RECORDS = ROOT / "results" / "full"
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "scipy")
-AT_ONCE = os.cpu_count() or 1  # each run is a process of its own with one thread
+AT_ONCE = os.cpu_count() or 1  # each run is a process of its own, with one thread for the most part
 
 
 class RecordingError(ValueError):
@@ -46,13 +45,13 @@ def write_part(part: dict, file: Path) -> None:
     write_text(json.dumps(part, indent=1, sort_keys=True) + "\n", file)
 
 
-def measure_missing(jobs: Sequence, measure: Callable[[object], str]) -> Iterator[str]:
-    """Measures the jobs, as many at once as there are cores; yields for each what it said and the time left.
+def measure_missing(jobs: Sequence, measure: Callable[[object], str], threads: int = 1) -> Iterator[str]:
+    """Measures the jobs, as many at once as the cores allow for; yields for each what it said and the time left.
 
     What a job raises is raised when the jobs that had started are done; no other starts then.
     """
     begun = time.perf_counter()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(max(AT_ONCE // threads, 1)) as pool:
         waiting = [pool.submit(measure, job) for job in jobs]
         try:
             for done, future in enumerate(as_completed(waiting), start=1):
@@ -86,14 +85,14 @@ def collect(parts: Sequence[dict]) -> dict[str, dict]:
     return metrics
 
 
-def form_record(parts: Sequence[dict], digest: str, profile: str, selection: str) -> dict:
+def form_record(parts: Sequence[dict], digest: str, profile: str, selection: str, threads: int = 1) -> dict:
     """The record of parts, with where, when and how they were measured."""
     return {
         "metrics": collect(parts),
         "seconds": round(sum(part["seconds"] for part in parts), 1),
         "peak_memory_mb": max(part["peak_memory_mb"] for part in parts),
         "profile": profile,
-        "device": describe_device(),
+        "device": describe_device(threads),
         "versions": find_versions(),
         "commit": find_commit(),
         "code_digest": digest,
@@ -109,9 +108,10 @@ def write_record(record: dict, name: str) -> None:
     write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", RECORDS / f"{name}.json")
 
 
-def describe_device() -> str:
+def describe_device(threads: int = 1) -> str:
     """The kind of processor, its cores, and how many threads each run has."""
-    return f"{platform.machine()}, one of {os.cpu_count()} cores, {QUICK['TF_NUM_INTRAOP_THREADS']} thread"
+    used = "one of" if threads == 1 else f"{threads} of"
+    return f"{platform.machine()}, {used} {os.cpu_count()} cores, {threads} thread{'s' * (threads > 1)}"
 
 
 def find_versions() -> dict[str, str]:

@@ -1,16 +1,17 @@
 """Runs studies: `python -m tools.studies [STUDY ...]` measures each run and seed of a study and writes its record.
 
 A study is a script studies/NAME.py with these names at its top level: SEEDS, how many seeds there are, counted from 0;
-SELECTION, the split by which its settings were chosen; PROFILE, "quick" unless it says "full"; CELLS, (chapter, name),
-where it trains with a chapter's own code, see `run_cells`; and `measure()`, which returns {metric: (value, unit)} for
-the seed in BOOK_SEED, or (value, unit, standard error) for a metric that one seed alone measures. With RUNS, a literal
-{label: settings}, it is `measure(label, folder)` instead, once for each label and seed; settings may hold "seeds", a
-number of their own, and the folder, _build/studies/NAME/LABEL/SEED, keeps checkpoints of what takes long. Pictures that
-seed 0 leaves there as PNG are stored beside the record.
+SELECTION, the split by which its settings were chosen; PROFILE, "quick" unless it says "full"; THREADS, how many each
+run has, 1 unless it says more; CELLS, (chapter, name), where it trains with a chapter's own code, see `run_cells`; and
+`measure()`, which returns {metric: (value, unit)} for the seed in BOOK_SEED, or (value, unit, standard error) for a
+metric that one seed alone measures. With RUNS, a literal {label: settings}, it is `measure(label, folder)` instead,
+once for each label and seed; settings may hold "seeds", a number of their own, and the folder,
+_build/studies/NAME/LABEL/SEED, keeps checkpoints of what takes long. Pictures that seed 0 leaves there as PNG are
+stored beside the record.
 
-Each run and seed is a process of its own in the environment of the tests, as many at once as there are cores. What it
-gave is kept beside its folder, so that a study which was stopped goes on where it was, and settings that are added to
-RUNS leave the others as measured. A record is written when all seeds of a label are done, and names what it lacks. A
+Each run and seed is a process of its own in the environment of the tests, as many at once as the cores allow for. What
+it gave is kept beside its folder, so that a study which was stopped goes on where it was, and settings that are added
+to RUNS leave the others as measured. A record is written when all seeds of a label are done, and names what it lacks. A
 study whose record is whole, and that of the code as it stands, is not run.
 """
 
@@ -32,7 +33,7 @@ from nbformat import NotebookNode
 
 from helpers import records
 from tools import recording
-from tools.environment import environment_for
+from tools.environment import THREADS, environment_for
 from tools.notebook_files import (
     MEASURING_NOTHING,
     NOTEBOOKS,
@@ -94,7 +95,7 @@ def studies(names: list[str] | None = None) -> list[Path]:
 
 def settings(path: Path) -> dict:
     """The literal values at the top level of a study's script. Raises StudyError for no SEEDS or no SELECTION."""
-    found = {"PROFILE": "quick"}
+    found = {"PROFILE": "quick", "THREADS": 1}
     for node in _parse(path).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             try:
@@ -199,7 +200,9 @@ def start(run: Run) -> None:
         str(run.seed),
         str(run.parts),
     ]
-    environment = environment_for(settings(run.path)["PROFILE"], BOOK_SEED=str(run.seed))
+    found = settings(run.path)
+    threads = dict.fromkeys(THREADS, str(found["THREADS"]))
+    environment = environment_for(found["PROFILE"], BOOK_SEED=str(run.seed), **threads)
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False)
     if ended.returncode:
         raise StudyError(f"{run}: {ended.stderr.strip() or f'exit status {ended.returncode}'}")
@@ -242,7 +245,7 @@ def run(path: Path) -> None:
         return f"{one}: {part['seconds']:.0f} s"
 
     missing = [one for one in digests if recording.read_part(one.file, digests[one]) is None]
-    for line in recording.measure_missing(missing, measure_one):
+    for line in recording.measure_missing(missing, measure_one, settings(path)["THREADS"]):
         print(line, flush=True)
         write_record(path, digest, digests)
     write_record(path, digest, digests)
@@ -256,7 +259,7 @@ def write_record(path: Path, digest: str, digests: dict[Run, str]) -> None:
     if not done:
         return
     found = settings(path)
-    record = recording.form_record(list(done.values()), digest, found["PROFILE"], found["SELECTION"])
+    record = recording.form_record(list(done.values()), digest, found["PROFILE"], found["SELECTION"], found["THREADS"])
     if missing:
         record["missing"] = sorted(missing)
     recording.write_record(record, path.stem)
