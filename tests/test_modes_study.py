@@ -47,7 +47,7 @@ def test_the_long_run_has_the_papers_steps_and_batch() -> None:
     """400 epochs of 100,000 points in batches of 100; Adam with 1e-4, kept, and beta_1 of 0.8."""
     run = study.DEFAULTS | study.RUNS["plain GAN, grid, 400,000 steps"]
     assert run["steps"] * run["batch_size"] == 400 * study.POINTS
-    assert (run["learning_rate"], run["final_share"], run["momentum"]) == (1e-4, 1.0, 0.8)
+    assert (run["learning_rate"], run["final_share"], run["momentum"], run["averaging"]) == (1e-4, 1.0, 0.8, 0.0)
     assert all(step % study.STEPS_PER_PART == 0 for step in run["looked_at"])
     gan = study.build_gan(run, seed=0)
     gan.optimizers[0].iterations.assign(399_999)
@@ -148,6 +148,21 @@ def test_states_of_other_code_are_left_alone(tmp_path: Path, short: None) -> Non
     study.train(first, tmp_path, "code", lambda step: None)
     study.train(second, tmp_path, "other", lambda step: None)
     assert not np.array_equal(weights(first), weights(second))
+
+
+@pytest.mark.parametrize("averaging", [0.9, 0.0])
+def test_after_training_the_generator_has_the_average_of_its_weights(
+    averaging: float, tmp_path: Path, short: None
+) -> None:
+    gan, watched = (study.build_gan(settings(averaging=averaging), seed=0) for _ in range(2))
+    study.train(gan, tmp_path, "code", lambda step: None)
+    average = None
+    for _ in range(6):
+        watched.learn(tf.constant(1))
+        reached = watched.generator.get_weights()[-2]
+        average = reached if average is None else averaging * average + (1.0 - averaging) * reached
+    assert gan.generator.get_weights()[-2] == pytest.approx(average, rel=1e-5, abs=1e-6)
+    assert np.array_equal(average, reached) == (averaging == 0.0)
 
 
 # Packing
