@@ -31,7 +31,7 @@ help: ## list these targets
 
 # It makes no .venv: it looks at what there is.
 doctor: ## say what this machine has of what the book needs, and what to do about the rest
-	@$(or $(wildcard $(BIN)/python),$(PYTHON),python3) -m helpers.doctor
+	@$(or $(wildcard $(BIN)/python),$(PYTHON),python3) -m helpers.book.doctor
 
 # Every page anew: an incremental build is silent about the warnings of pages that did not change.
 book: .venv/.installed ## build the site from the stored outputs into _build/html
@@ -66,7 +66,7 @@ breakages: .venv/.installed ## break the code on purpose and show which check ca
 	$(BIN)/python -m tools.breakages
 
 colab-test: .venv/.installed .venv-colab/.installed ## play a Colab session of every chapter
-	$(BIN)/pytest --numprocesses 2 -m "slow or not slow" tests/test_colab.py
+	$(BIN)/pytest --numprocesses 2 -m "slow or not slow" tests/tools/test_colab.py
 
 set-repository: .venv/.installed ## write the book's address into chapters and _config.yml (URL=https://github.com/... BRANCH=main)
 	$(BIN)/python -m tools.set_repository "$(URL)" "$(BRANCH)"

@@ -15,7 +15,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from helpers import data, losses, models, runtime, scorecard
+from helpers import data, losses, models, scorecard
+from helpers.book import runtime
 from helpers.checks import IMAGE_SHAPE
 from studies.gan_mnist import CLASSIFIER_EPOCHS, UNITS, draw_grid, jackknife, score, take_distance
 from studies.vae_likelihood import save_arrays

@@ -15,7 +15,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from helpers import conditional, data, metrics, models, networks, plotting, runtime, scorecard, training
+from helpers import conditional, data, metrics, models, networks, plotting, scorecard, training
+from helpers.book import runtime
 
 SEEDS = 1
 SELECTION = "validation"

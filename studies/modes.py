@@ -20,7 +20,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from helpers import losses, mixtures, models, runtime
+from helpers import losses, mixtures, models
+from helpers.book import runtime
 from tools.studies import study_digest
 
 SEEDS = 10

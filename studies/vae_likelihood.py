@@ -17,7 +17,8 @@ import tensorflow as tf
 from keras import layers
 from scipy.special import logsumexp
 
-from helpers import data, losses, metrics, models, runtime, training
+from helpers import data, losses, metrics, models, training
+from helpers.book import runtime
 from helpers.checks import IMAGE_SHAPE
 from tools.studies import study_digest
 

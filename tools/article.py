@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers import bands, records
+from helpers.book import bands, records
 from tools.notebook_files import NOTEBOOKS, ROOT, code_cells, read
 
 FOLDER = ROOT / "book" / "article"

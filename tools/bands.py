@@ -1,7 +1,7 @@
 """Measures the reference bands: `python -m tools.bands [CHAPTER ...]` runs chapters once for each of ten seeds.
 
 Only a chapter whose code has changed since its last measurement is run, and only chapters that all ten seeds have
-finished are written, so that an interruption leaves the old bands. `helpers.bands` forms the bands from the values.
+finished are written, so that an interruption leaves the old bands. `helpers.book.bands` forms the bands from the values.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-from helpers.bands import MINIMUM_SEEDS, ROLES, form_band
+from helpers.book.bands import MINIMUM_SEEDS, ROLES, form_band
 from tools import recording
 from tools.environment import quick_environment
 from tools.execute import run_notebook

@@ -66,9 +66,9 @@ def environment_of(scratch: Path) -> dict[str, str]:
 def run_unit_tests(breakage: Breakage, scratch: Path, environment: dict[str, str]) -> str:
     """The first test that fails, and its reason, among those of the broken module or chapter; empty where all pass."""
     if breakage.file.startswith("helpers/"):
-        tests = f"tests/test_{Path(breakage.file).stem}.py"  # those of other modules might see it too, but take minutes
+        tests = f"tests/helpers/test_{Path(breakage.file).stem}.py"  # those of other modules might see it too, but take minutes
     else:  # the dry run, in which the test images are marked
-        tests = f"tests/test_full_profile.py::test_chapter_runs_in_the_full_profile[{breakage.chapter}]"
+        tests = f"tests/book/test_full_profile.py::test_chapter_runs_in_the_full_profile[{breakage.chapter}]"
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", tests]
     ended = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True)
     if ended.returncode == 0:

@@ -22,7 +22,7 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from helpers import data
-from helpers.bands import MINIMUM_SEEDS
+from helpers.book.bands import MINIMUM_SEEDS
 from tools import bands, recording
 from tools.environment import environment_for
 from tools.execute import Run, run_notebook, without_text_chunks

@@ -27,7 +27,7 @@ if importlib.util.find_spec("helpers") is None:  # on Colab install them, elsewh
         sys.exit("No helpers here: use `make lab`; for Colab, first `make set-repository`.")
     install = [sys.executable, "-m", "pip", "install", "--quiet"]
     subprocess.run([*install, f"git+{{repository}}@{{BRANCH}}"], check=True)
-from helpers import runtime
+from helpers.book import runtime
 
 settings = runtime.start()  # profile, seed, device"""
 

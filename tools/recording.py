@@ -1,7 +1,7 @@
 """What `make studies` and `make full` share: parts measured one by one, and the records that are made of them.
 
 A part is what one run with one seed gave, kept in _build, so that what was stopped goes on where it was. A record is
-formed when all parts are there, and written in one step; `helpers.records` says what it holds and reads it.
+formed when all parts are there, and written in one step; `helpers.book.records` says what it holds and reads it.
 """
 
 import datetime
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers import records
+from helpers.book import records
 from tools.notebook_files import ROOT, write_text
 
 RECORDS = ROOT / "results" / "full"
@@ -102,7 +102,7 @@ def form_record(parts: Sequence[dict], digest: str, profile: str, selection: str
 
 
 def write_record(record: dict, name: str) -> None:
-    """Writes a record in one step. Raises helpers.records.RecordError where it is at odds with itself."""
+    """Writes a record in one step. Raises helpers.book.records.RecordError where it is at odds with itself."""
     records.check(record, name)
     RECORDS.mkdir(parents=True, exist_ok=True)
     write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", RECORDS / f"{name}.json")

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from nbformat import NotebookNode
 
-from helpers import records
+from helpers.book import records
 from tools import recording
 from tools.environment import THREADS, environment_for
 from tools.notebook_files import (

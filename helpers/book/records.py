@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers.bands import WITHIN, Reference, find_results, form_band
+from helpers.book.bands import WITHIN, Reference, find_results, form_band
 
 KEYS = ("metrics", "seconds", "peak_memory_mb", "device", "versions", "commit", "code_digest", "date")
 METRIC_KEYS = ("value", "unit", "standard_error", "n", "seeds")

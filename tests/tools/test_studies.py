@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from helpers import records
+from helpers.book import records
 from tools import environment, recording, studies
 from tools.notebook_files import write
 

@@ -7,13 +7,13 @@ import pytest
 from nbclient.exceptions import DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook
 
-from helpers.bands import BandError, form_band
+from helpers.book.bands import BandError, form_band
 from tools import bands
 from tools.notebook_files import band_digest, chapters, write
 
 TOY = """\
 import os
-from helpers.bands import Reference
+from helpers.book.bands import Reference
 seed = int(os.environ["BOOK_SEED"])
 Reference("toy", "quick").verdict("first", 10.0 + seed, worse="higher", log=True)
 Reference("toy", "quick").excludes("first", 1e9, worse="higher", log=True)  # of a broken model: forms no band

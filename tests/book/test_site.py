@@ -12,7 +12,7 @@ import site_browser
 import site_checks
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BUILD = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(ROOT)]
 
 

@@ -14,7 +14,7 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers import records
+from helpers.book import records
 from tools import notebook_structure as structure
 from tools.execute import without_text_chunks
 from tools.notebook_files import (

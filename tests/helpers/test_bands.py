@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from helpers import bands
+from helpers.book import bands
 
 VALUES = [3.0, 5.0, 4.0, 6.0, 2.0, 4.5, 3.5, 5.5, 2.5, 4.0]  # mean 4
 SPREAD = float(np.std(VALUES, ddof=1))

@@ -1,4 +1,4 @@
-"""What this machine has of what the book needs, and what to do about the rest: `python -m helpers.doctor`.
+"""What this machine has of what the book needs, and what to do about the rest: `python -m helpers.book.doctor`.
 
 It needs nothing but Python, and no network. What may break is imported in a process of its own, TensorFlow last.
 """
@@ -19,7 +19,7 @@ LIGHT = {  # what a chapter imports: as what, and from which version on
     "scikit-learn": ("sklearn.datasets", "1.5"),
 }
 HEAVY = {"tensorflow": ("tensorflow", "2.18"), "keras": ("keras", "3.8")}
-PINS = Path(__file__).parents[1] / "requirements.txt"  # in a checkout; not where the package is installed, as on Colab
+PINS = Path(__file__).parents[2] / "requirements.txt"  # in a checkout; not where the package is installed, as on Colab
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONIOENCODING": "utf-8"}
 
 

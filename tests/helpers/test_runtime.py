@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers import runtime
+from helpers.book import runtime
 
 
 @pytest.fixture(autouse=True)

@@ -113,8 +113,8 @@ def find_tolerance_factor(count, two_sided):
 
 def find_results():
     """Return the folder of results: inside the installed package (as on Colab), else beside it in a checkout."""
-    packaged = Path(__file__).parent / "results"
-    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "results"
+    packaged = Path(__file__).parents[1] / "results"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "results"
 
 
 def _log_for_measurement(chapter, metric, value, worse, log, role):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import records
+from helpers.book import records
 from tools.notebook_files import ROOT
 
 VALUES = [float(value) for value in range(1, 11)]
@@ -190,7 +190,7 @@ def full_run(folder: Path) -> records.Record:
 
 
 def test_a_full_run_stands_beside_the_quick_one(full_run: records.Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("helpers.bands.find_results", records.find_results)
+    monkeypatch.setattr("helpers.book.bands.find_results", records.find_results)
     assert full_run.compare_with_quick().splitlines() == [
         "                                 quick         full",
         "test NLL (nats)          105.50 ± 0.96  5.50 ± 0.96",

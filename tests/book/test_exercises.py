@@ -45,11 +45,11 @@ def test_the_chapter_on_pytorch_skips_visibly_without_it(
     in_root = pytestconfig.pluginmanager.get_plugin(str(ROOT / "conftest.py"))  # not the one that lies in tests
     nodes = {
         "notebooks/code_vae_pytorch.ipynb::Code cell 0": True,
-        "tests/test_exercises.py::test_exercise[as given-code-vae-pytorch-1]": True,
-        "tests/test_full_profile.py::test_chapter_runs_in_the_full_profile[code_vae_pytorch]": True,
+        "tests/book/test_exercises.py::test_exercise[as given-code-vae-pytorch-1]": True,
+        "tests/book/test_full_profile.py::test_chapter_runs_in_the_full_profile[code_vae_pytorch]": True,
         "notebooks/vae.ipynb::Code cell 0": False,
-        "tests/test_exercises.py::test_exercise[as given-vae-1]": False,
-        "tests/test_notebooks.py::test_anatomy[code_vae_pytorch-length]": False,
+        "tests/book/test_exercises.py::test_exercise[as given-vae-1]": False,
+        "tests/book/test_notebooks.py::test_anatomy[code_vae_pytorch-length]": False,
     }
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: found if name == "torch" else object())
     for node, runs_it in nodes.items():

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-from helpers import data, doctor
+from helpers import data
+from helpers.book import doctor
 from tools.environment import quick_environment
 from tools.notebook_files import ROOT
 
@@ -143,10 +144,10 @@ def test_digits_that_are_not_there(machine: Callable, capsys: pytest.CaptureFixt
 
 
 def test_a_setting_that_is_refused(machine: Callable, capsys: pytest.CaptureFixture) -> None:
-    machine("runtime.start", "helpers.runtime.ProfileError: BOOK_PROFILE is 'fast'; expected one of quick, full.")
+    machine("runtime.start", "helpers.book.runtime.ProfileError: BOOK_PROFILE is 'fast'; expected one of quick, full.")
     problems, printed = report(capsys)
     assert problems == 1
-    assert "PROBLEM helpers.runtime.ProfileError: BOOK_PROFILE is 'fast'" in printed
+    assert "PROBLEM helpers.book.runtime.ProfileError: BOOK_PROFILE is 'fast'" in printed
 
 
 def test_mnist_named_where_no_file_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> None:
@@ -202,7 +203,7 @@ def test_tensorflow_comes_last(machine: Callable, monkeypatch: pytest.MonkeyPatc
 
 def examine_for_real(folder: Path, **changes: str) -> subprocess.CompletedProcess:
     environment = quick_environment(PYTHONPATH=str(folder), KERAS_HOME=str(folder / "keras"), **changes)
-    command = [sys.executable, "-m", "helpers.doctor"]
+    command = [sys.executable, "-m", "helpers.book.doctor"]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8")
 
 

@@ -12,15 +12,16 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
-from helpers import data, records
-from helpers.bands import MINIMUM_SEEDS, WITHIN, form_band
+from helpers import data
+from helpers.book import records
+from helpers.book.bands import MINIMUM_SEEDS, WITHIN, form_band
 from tools import bands, execute, full, recording
 from tools.environment import environment_for
 from tools.notebook_files import band_digest, chapters, write
 
 TOY = """\
 import os
-from helpers.bands import Reference
+from helpers.book.bands import Reference
 quick = os.environ["BOOK_PROFILE"] == "quick"
 Reference("toy", "full").verdict("test NLL", (10.0 if quick else 20.0) + int(os.environ["BOOK_SEED"]), worse="either")
 Reference("toy", "full").verdict("coverage", 0.5, worse="lower")
