@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from nbformat import NotebookNode
 
-from tools.notebook_files import ROOT, book_metadata, code_cells, parse_code, setup_values, text_of
+from tools.notebook_files import ROOT, book_metadata, code_cells, setup_values, text_of
 
 MAX_BYTES = 1_000_000
 CELL_COUNTS = range(20, 36)
@@ -115,7 +115,7 @@ def config(notebook: NotebookNode) -> list[str]:
     """The chapter's sizes are in one visible cell that assigns `config`."""
     found = 0
     for cell in code_cells(notebook):
-        assigned = [node for node in parse_code(cell.source).body if isinstance(node, ast.Assign | ast.AnnAssign)]
+        assigned = [node for node in ast.parse(cell.source).body if isinstance(node, ast.Assign | ast.AnnAssign)]
         targets = [target for node in assigned for target in getattr(node, "targets", [getattr(node, "target", None)])]
         if any(isinstance(target, ast.Name) and target.id == "config" for target in targets):
             found += 1
@@ -149,7 +149,7 @@ def exercise_cells(notebook: NotebookNode) -> list[str]:
             complaints.append(f"exercise {name}: the next cell is not a fold `Solution` around one block of Python")
             continue
         try:
-            parse_code(solved(cell.source, solution))
+            ast.parse(solved(cell.source, solution))
         except (ValueError, SyntaxError) as error:
             complaints.append(f"exercise {name}: {error}")
     return complaints
@@ -216,7 +216,7 @@ def hidden(notebook: NotebookNode) -> list[str]:
     """What is hidden only draws, so bands may leave it out: no later cell uses a value that a hidden cell computed."""
     complaints, hidden_names = [], set()
     for where, cell in _numbered(notebook):
-        names = [node for node in ast.walk(parse_code(cell.source)) if isinstance(node, ast.Name)]
+        names = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)]
         stored = {node.id for node in names if isinstance(node.ctx, ast.Store)}
         if "hide-input" in _tags(cell):
             hidden_names |= stored
@@ -256,7 +256,7 @@ def endings(notebook: NotebookNode) -> list[str]:
 def traces(notebook: NotebookNode) -> list[str]:
     """Nothing of the machine that ran it, but for the measured time and memory."""
     complaints = [f"notebook metadata {key}" for key in notebook.metadata if key not in NOTEBOOK_METADATA]
-    for key, kind in (("digest", str), ("seconds", float), ("peak_memory_mb", int)):
+    for key, kind in (("digest", str), ("seconds", float), ("cpu_seconds", float), ("peak_memory_mb", int)):
         if not isinstance(notebook.metadata.get("book", {}).get(key), kind):
             complaints.append(f"notebook metadata book.{key} is missing: run it with `make execute`")
     for cell in notebook.cells:

@@ -3,11 +3,12 @@
 import ast
 import io
 import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tools.notebook_files import ROOT, helpers_imported
+from tools.notebook_files import ROOT
 
 MODULES = {path.stem: path for path in sorted((ROOT / "helpers").glob("*.py"))}
 # Which modules of helpers each may import; all else stands on its own.
@@ -44,6 +45,19 @@ MAX_LINES, MAX_LINES_IN_ALL = 200, 1_150
 
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def helpers_imported(tree: ast.AST) -> Iterator[str]:
+    """The names of the modules of helpers that an import in this code names."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            origin = f"helpers.{node.module or ''}".rstrip(".") if node.level else node.module
+            names = [f"{origin}.{alias.name}" for alias in node.names] if origin == "helpers" else [origin]
+        else:
+            continue
+        yield from (name.split(".")[1] for name in names if name.startswith("helpers."))
 
 
 def wrong_imports(module: str, tree: ast.AST) -> set[str]:
