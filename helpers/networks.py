@@ -105,3 +105,9 @@ def build_dense_decoder(latent_size, widths=(200, 400)):
     network.add(layers.Dense(PIXELS))
     network.add(layers.Reshape(IMAGE_SHAPE))
     return network
+
+
+def give_each_class_a_logit(discriminator, classes=10):
+    """Return a discriminator with its last layer, of one logit, replaced by a new one with a logit for each class."""
+    logits = layers.Dense(classes)(discriminator.layers[-2].output)  # (batch, classes)
+    return keras.Model(discriminator.inputs[0], logits, name=discriminator.name)
