@@ -53,7 +53,10 @@ class SeededModel(keras.Model):
         callbacks = options.get("callbacks") or ()
         for callback in getattr(callbacks, "callbacks", callbacks):
             self._check_callback(callback)
-        return super().fit(x, y=y, batch_size=batch_size, epochs=epochs, **options)
+        try:
+            return super().fit(x, y=y, batch_size=batch_size, epochs=epochs, **options)
+        finally:
+            self._initial_epoch = None  # where a callback went on from, which Keras would do again in the next fit()
 
     def read_batch(self, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Return the images and labels of what fit() hands to a step. Raises as fit() does, by shape and type alone."""
