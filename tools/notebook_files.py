@@ -22,8 +22,12 @@ import importlib.util, os, subprocess, sys  # the same cell in every chapter
 
 REPOSITORY, BRANCH = "{repository}", "{branch}"  # written by `make set-repository URL=...`
 repository = os.environ.get("BOOK_REPOSITORY", REPOSITORY)
-if importlib.util.find_spec("helpers") is None:  # on Colab install them, elsewhere never
-    if not repository or "COLAB_RELEASE_TAG" not in os.environ:
+found = importlib.util.find_spec("helpers")
+places = found and found.submodule_search_locations or ()
+if not any(os.path.exists(os.path.join(place, "book", "runtime.py")) for place in places):
+    if found and found.origin:  # a file of the learner's, which Python would take for them
+        sys.exit(f"{{found.origin}} hides the book's package helpers: move it away, then restart.")
+    if not repository or "COLAB_RELEASE_TAG" not in os.environ:  # there install them
         sys.exit("No helpers here: use `make lab`; for Colab, first `make set-repository`.")
     install = [sys.executable, "-m", "pip", "install", "--quiet"]
     subprocess.run([*install, f"git+{{repository}}@{{BRANCH}}"], check=True)
