@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from helpers import data, models
 
@@ -50,17 +51,10 @@ def train_gan(
         build_optimizer(learning_rate, steps, **betas),
         steps_per_execution=find_steps_per_call(steps_per_epoch),
     )
-    first_step = _prepare(callbacks, digits, batch_size)
-    batches = data.make_batches(
-        digits.train.images,
-        batch_size,
-        gan.seed,
-        held_out=digits.test.images,
-        labels=digits.train.labels if gan.classes else None,
-        start=first_step.read,
-    )
+    labels = digits.train.labels if gan.classes else None
+    batches, callbacks = _prepare_fit(gan, digits, batch_size, callbacks, labels=labels)
     return gan.fit(
-        batches, epochs=epochs, steps_per_epoch=steps_per_epoch, callbacks=[*callbacks, first_step], verbose=verbose
+        batches, epochs=epochs, steps_per_epoch=steps_per_epoch, callbacks=callbacks, verbose=verbose
     ).history
 
 
@@ -83,22 +77,14 @@ def train_vae(
     """
     optimizer = build_optimizer(learning_rate, epochs * steps_per_epoch)
     vae.compile(optimizer, steps_per_execution=find_steps_per_call(steps_per_epoch))
-    first_step = _prepare(callbacks, digits, batch_size)
-    batches = data.make_batches(
-        digits.train.images,
-        batch_size,
-        vae.seed,
-        held_out=digits.test.images,
-        binary=True,
-        start=first_step.read,
-    )
+    batches, callbacks = _prepare_fit(vae, digits, batch_size, callbacks, binary=True)
     return vae.fit(
         batches,
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
         validation_data=validation,
         validation_batch_size=1_000,
-        callbacks=[*callbacks, first_step],
+        callbacks=callbacks,
         verbose=verbose,
     ).history
 
@@ -256,9 +242,19 @@ class SampleRecorder(keras.callbacks.Callback):
             self.frames[epoch] = self.draw(self.latent)
 
 
-def _prepare(callbacks: Sequence[keras.callbacks.Callback], digits: data.Digits, batch_size: int) -> FirstStep:
-    """Tell checkpoints what fit() does not; return what knows the step that the batches begin with."""
+def _prepare_fit(
+    model: models.SeededModel,
+    digits: data.Digits,
+    batch_size: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+    **options: Any,
+) -> tuple[tf.data.Dataset, list[keras.callbacks.Callback]]:
+    """Return batches that begin where a restored model stands, and the callbacks with the one that knows the step."""
+    first_step = FirstStep()
+    batches = data.make_batches(
+        digits.train.images, batch_size, model.seed, digits.test.images, start=first_step.read, **options
+    )
     for callback in callbacks:
-        if isinstance(callback, Checkpoint):
+        if isinstance(callback, Checkpoint):  # fit() does not tell it these
             callback.made_with |= {"digits": digits.name, "images": len(digits.train.images), "batch_size": batch_size}
-    return FirstStep()
+    return batches, [*callbacks, first_step]
