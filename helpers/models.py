@@ -53,7 +53,10 @@ class SeededModel(keras.Model):
         callbacks = options.get("callbacks") or ()
         for callback in getattr(callbacks, "callbacks", callbacks):
             self._check_callback(callback)
-        return super().fit(x, y=y, batch_size=batch_size, epochs=epochs, **options)
+        try:
+            return super().fit(x, y=y, batch_size=batch_size, epochs=epochs, **options)
+        finally:
+            self._initial_epoch = None  # where a callback went on from, which Keras would do again in the next fit()
 
     def read_batch(self, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Return the images and labels of what fit() hands to a step. Raises as fit() does, by shape and type alone."""
@@ -228,19 +231,21 @@ class GAN(SeededModel):
 
     def _update_discriminator(self, real: tf.Tensor, fake: tf.Tensor, judge: Network) -> tuple:
         """Update the discriminator alone; return its loss without the penalty and its logits before the update."""
-        weight, every = self.penalty_weight, self.penalty_every
+        weight, every, share = self.penalty_weight, self.penalty_every, self.find_share(real)
         if every == 1:
-            *values, gradients = self._differentiate(real, fake, judge, weight)
+            *values, gradients = self._differentiate(real, fake, judge, share, weight)
         else:
             *values, gradients = tf.cond(
                 self.discriminator_optimizer.iterations % every == 0,
-                lambda: self._differentiate(real, fake, judge, weight * every),
-                lambda: self._differentiate(real, fake, judge, 0.0),
+                lambda: self._differentiate(real, fake, judge, share, weight * every),
+                lambda: self._differentiate(real, fake, judge, share, 0.0),
             )
         self.discriminator_optimizer.apply(gradients, self.discriminator.trainable_variables)
         return tuple(values)
 
-    def _differentiate(self, real: tf.Tensor, fake: tf.Tensor, judge: Network, penalty_weight: float) -> tuple:
+    def _differentiate(
+        self, real: tf.Tensor, fake: tf.Tensor, judge: Network, share: tf.Tensor, penalty_weight: float
+    ) -> tuple:
         """Return the discriminator's loss without the penalty, its logits, and the gradients of loss and penalty."""
         with tf.GradientTape() as tape:
             with tf.GradientTape() as input_tape:
@@ -252,7 +257,7 @@ class GAN(SeededModel):
             if penalty_weight:
                 gradients = input_tape.gradient(real_logits, real)  # (batch, 28, 28, 1)
                 total += penalty_weight * losses.gradient_penalty(gradients)
-        share, variables = self.find_share(real), self.discriminator.trainable_variables
+        variables = self.discriminator.trainable_variables
         return d_loss, real_logits, fake_logits, tape.gradient(total, variables, output_gradients=share)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
