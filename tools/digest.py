@@ -70,7 +70,6 @@ class Code:
         self._modules: dict[str, Module | None] = {}
         self._notebooks: dict[str, tuple[list[NotebookNode], Module]] = {}
         self._pieces: dict[tuple, Piece] = {}
-        self._configs: dict[tuple[str, str], int] = {}  # of each cell: how many of its statements are the config
 
     def digest_chapter(self, chapter: str, kind: str) -> str:
         """What a chapter depends on for one of KINDS. Raises DigestError where its config cannot be evaluated."""
@@ -146,13 +145,12 @@ class Code:
         _, notebook = self._read_notebook(chapter)
         values, pieces = [], list(started)
         for cell in counted:
+            if book_metadata(cell).get("config"):
+                values.append(describe_config(cell.source, profile, f"{chapter}.ipynb"))
+                continue
             key = chapter, cell.source
             if key not in self._pieces:
-                tree = ast.parse(cell.source)
-                self._configs[key] = find_config_end(cell, tree)
-                self._pieces[key] = self._keep([_strip(ast.Module(tree.body[self._configs[key] :], []))], notebook)
-            if self._configs[key]:
-                values.append(evaluate_config(cell, profile, f"{chapter}.ipynb"))
+                self._pieces[key] = self._keep([strip(ast.parse(cell.source))], notebook)
             pieces.append(self._pieces[key])
         return [values, *self._close(pieces, without, aside)]
 
@@ -216,7 +214,7 @@ class Code:
             place = self.root.joinpath(*name.split("."))
             files = [file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()]
             if files:
-                tree = _strip(ast.parse(files[0].read_text(encoding="utf-8"), str(files[0])))
+                tree = strip(ast.parse(files[0].read_text(encoding="utf-8"), str(files[0])))
                 self._modules[name] = _as_module(name, [tree], is_package=files[0].name == "__init__.py")
             else:
                 self._modules[name] = Module(name, {}, [], {}) if name in PACKAGES and place.is_dir() else None
@@ -251,31 +249,26 @@ def _find_version(name: str) -> str:
         return "none"
 
 
-def find_config_end(cell: NotebookNode, tree: ast.Module) -> int:
-    """How many statements of a cell are the config: those to the one that assigns `config`; all where it is marked."""
-    if book_metadata(cell).get("config"):
-        return len(tree.body)
-    return next((index for index, node in enumerate(tree.body, start=1) if "config" in _bound_by(node)), 0)
-
-
-def evaluate_config(cell: NotebookNode, profile: str, where: str) -> object:
+def evaluate_config(source: str, profile: str, where: str) -> dict[str, object]:
     """What the names of a chapter's config cell hold in a profile.
 
-    A value that is no plain one, such as a function, is told by the cell's tree. Raises DigestError.
+    Raises DigestError where it needs more than settings, SimpleNamespace and plain Python.
     """
-    tree = ast.parse(cell.source, where)
-    del tree.body[find_config_end(cell, tree) :]
     given = {"settings": SimpleNamespace(profile=profile, seed=0, device="CPU"), "SimpleNamespace": SimpleNamespace}
     names = dict(given)
     try:
-        exec(compile(tree, where, "exec"), names)
+        exec(compile(source, where, "exec"), names)
     except Exception as error:
         raise DigestError(
             f"{where}: the config cell cannot be evaluated ({type(error).__name__}: {error}); expected nothing but "
             "settings, SimpleNamespace and plain Python."
         ) from error
-    left = {name: value for name, value in names.items() if name not in (*given, "__builtins__")}
-    return _describe_value(left, canonical(_strip(tree)))
+    return {name: value for name, value in names.items() if name not in (*given, "__builtins__")}
+
+
+def describe_config(source: str, profile: str, where: str) -> object:
+    """The config as digests take it: by its values; one that is no plain value, such as a function, by its tree."""
+    return _describe_value(evaluate_config(source, profile, where), canonical(strip(ast.parse(source))))
 
 
 def _describe_value(value: object, otherwise: object) -> object:
@@ -453,7 +446,8 @@ class _Strip(ast.NodeTransformer):
         return node.orelse if ast.unparse(node.test).endswith("TYPE_CHECKING") else node
 
 
-def _strip(tree: ast.Module) -> ast.Module:
+def strip(tree: ast.Module) -> ast.Module:
+    """The tree without what does not count. It is changed in place."""
     return _Strip().visit(tree)
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 
 from nbformat import NotebookNode
 
+from tools.digest import DigestError, evaluate_config
 from tools.notebook_files import ROOT, book_metadata, code_cells, setup_values, text_of
 
 MAX_BYTES = 1_000_000
-CELL_COUNTS = range(20, 36)
-SETUP_LINES = 12
+CELL_COUNTS = range(25, 61)
+SETUP_LINES = 16
 TAGS = {"hide-input", "remove-cell", "raises-exception", "nbval-ignore-output"}
 NOTEBOOK_METADATA = {"kernelspec", "language_info", "book"}
 CELL_METADATA = {"tags", "mystnb", "book"}
@@ -112,16 +113,80 @@ def imports(notebook: NotebookNode) -> list[str]:
 
 
 def config(notebook: NotebookNode) -> list[str]:
-    """The chapter's sizes are in one visible cell that assigns `config`."""
-    found = 0
-    for cell in code_cells(notebook):
-        assigned = [node for node in ast.parse(cell.source).body if isinstance(node, ast.Assign | ast.AnnAssign)]
-        targets = [target for node in assigned for target in getattr(node, "targets", [getattr(node, "target", None)])]
-        if any(isinstance(target, ast.Name) and target.id == "config" for target in targets):
-            found += 1
-            if {"hide-input", "remove-cell"} & set(_tags(cell)):
-                return ["the config cell is hidden"]
-    return [] if found == 1 else [f"{found} cells assign `config`, expected one"]
+    """The chapter's sizes are in one marked, visible cell of plain Python; no other cell asks for the profile."""
+    marked = [cell for cell in code_cells(notebook) if book_metadata(cell).get("config")]
+    if len(marked) != 1:
+        return [f"{len(marked)} cells are marked as the config cell, expected one"]
+    complaints = ["the config cell is hidden"] if {"hide-input", "remove-cell"} & set(_tags(marked[0])) else []
+    try:
+        if "config" not in evaluate_config(marked[0].source, "quick", "here"):
+            complaints.append("the config cell does not assign `config`")
+    except DigestError as error:
+        complaints.append(str(error))
+    for name, cell in _numbered(notebook):
+        if cell is not marked[0] and asks_for_profile(ast.parse(cell.source)):
+            complaints.append(f"{name}: asks for the profile; put the choice into config")
+    return complaints
+
+
+def asks_for_profile(tree: ast.AST) -> bool:
+    """Whether the code uses `quick`, or compares `settings.profile` with anything; to hand it on is no question."""
+    return any(
+        (isinstance(node, ast.Name) and node.id == "quick")
+        or (isinstance(node, ast.Compare) and "settings.profile" in map(ast.unparse, [node.left, *node.comparators]))
+        for node in ast.walk(tree)
+    )
+
+
+def checks(notebook: NotebookNode) -> list[str]:
+    """Every yes-or-no line is a `reference.check` that nbval compares, and no two have one name."""
+    complaints, names = [], []
+    for where, cell in _numbered(notebook):
+        found = re.findall(r"^(.+): (?:True|False) *$", printed(cell), re.MULTILINE)
+        reported = [_pattern(call.args[0]) for call in _calls(cell, "reference.check")]
+        complaints += [
+            f"{where}: `{name}: ...` is printed; use reference.check"
+            for name in found
+            if not any(re.fullmatch(pattern, name) for pattern in reported)
+        ]
+        if reported and "nbval-ignore-output" in _tags(cell):
+            complaints.append(f"{where}: a check that nbval-ignore-output hides from comparison")
+        names += found
+    return complaints + [f"two checks are called {name!r}" for name in sorted({n for n in names if names.count(n) > 1})]
+
+
+def _calls(cell: NotebookNode, function: str) -> list[ast.Call]:
+    calls = (node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call))
+    return [call for call in calls if ast.unparse(call.func) == function]
+
+
+def _pattern(text: ast.expr) -> str:
+    """A regular expression for what the expression can be: a text as it is, anything in place of a variable."""
+    parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+    return "".join(re.escape(part.value) if isinstance(part, ast.Constant) else ".*" for part in parts)
+
+
+def sources(notebook: NotebookNode) -> list[str]:
+    """A cell that prints source prints nothing else, is marked so, and nbval leaves it to the comparison of trees."""
+    complaints = []
+    for where, cell in _numbered(notebook):
+        shows = bool(_calls(cell, "inspect.getsource"))
+        if shows != bool(book_metadata(cell).get("shows_source")):
+            complaints.append(f"{where}: the mark shows_source and inspect.getsource belong together")
+        if shows and "nbval-ignore-output" not in _tags(cell):
+            complaints.append(f"{where}: prints source, but lacks the tag nbval-ignore-output")
+        body = ast.parse(cell.source).body
+        if shows and len(body) != len(_calls(cell, "print")):
+            complaints.append(f"{where}: does more than print source; split it")
+    return complaints
+
+
+def record_figure(notebook: NotebookNode) -> list[str]:
+    """One named figure is marked: its picture is what the record of a full run keeps."""
+    marked = [cell for cell in code_cells(notebook) if book_metadata(cell).get("record_figure")]
+    if len(marked) != 1:
+        return [f"{len(marked)} cells are marked record_figure, expected one"]
+    return [] if "figure" in marked[0].metadata.get("mystnb", {}) else ["record_figure marks a cell without a figure"]
 
 
 def verdicts(notebook: NotebookNode) -> list[str]:
@@ -166,7 +231,7 @@ def closing(notebook: NotebookNode) -> list[str]:
 
 
 def length(notebook: NotebookNode) -> list[str]:
-    """A chapter can be read in one sitting: 20 to 35 cells besides shown failures and records, under 1 MB."""
+    """A chapter can be read in one sitting: 25 to 60 cells besides shown failures and records, under 1 MB."""
     complaints, size = [], len(text_of(notebook).encode())
     counted = (cell for cell in notebook.cells if "raises-exception" not in _tags(cell))
     count = len([cell for cell in counted if "record" not in book_metadata(cell)])
@@ -183,8 +248,11 @@ def tags(notebook: NotebookNode) -> list[str]:
     for cell in notebook.cells:
         complaints += [f"tag {tag}" for tag in _tags(cell) if tag not in TAGS]
     for name, cell in _numbered(notebook):
-        if "nbval-ignore-output" in _tags(cell) and not re.search(
-            r"\d\.\d|\d ?m?s\b|\de[-+]?\d", outputs_as_text(cell)
+        shows_source = book_metadata(cell).get("shows_source")
+        if (
+            "nbval-ignore-output" in _tags(cell)
+            and not shows_source
+            and not re.search(r"\d\.\d|\d ?m?s\b|\de[-+]?\d", outputs_as_text(cell))
         ):
             complaints.append(f"{name}: nbval-ignore-output, but no float or timing in its output")
     return complaints
@@ -276,6 +344,9 @@ CHECKS: tuple[Callable[[NotebookNode], list[str]], ...] = (
     imports,
     config,
     verdicts,
+    checks,
+    sources,
+    record_figure,
     exercise_cells,
     closing,
     length,

@@ -71,12 +71,15 @@ class Record(NamedTuple):
             lines.append([told, *(_format_to_error(mean, error) for mean, error in numbers)])
         return _align(lines)
 
-    def find_picture(self, figure):
-        """Return the path of a picture beside the record, by its name. Raises RecordError where there is none."""
-        path = find_results() / "full" / self.name / f"{figure}.png"
-        if not path.exists():
-            raise RecordError(f"{self.name}: no picture {figure!r}; expected {path}, written with the record.")
-        return path
+    def find_picture(self):
+        """Return the path of the picture beside the record. Raises RecordError where there is not one."""
+        folder = find_results() / "full" / self.name
+        pictures = list(folder.glob("*.png"))
+        if len(pictures) != 1:
+            raise RecordError(
+                f"{self.name}: {len(pictures)} pictures in {folder}; expected the one that `make full` writes."
+            )
+        return pictures[0]
 
     def describe(self):
         """Return in two lines where, when and how the record was measured."""
@@ -116,6 +119,23 @@ def load_published(table):
     if table not in tables:
         raise RecordError(f"no published table is called {table!r}; there are {', '.join(sorted(tables))}.")
     return tables[table]
+
+
+def show_full_run(chapter):
+    """Print a chapter's full run beside quick, and the yes-or-no lines that differ; return its picture for display.
+
+    Raises RecordError where the chapter has no record of a full run.
+    """
+    from IPython.display import Image  # which only a notebook has
+
+    full_run = load(chapter)
+    print(f"{full_run.compare_with_quick()}\n{full_run.describe()}")
+    unlike = full_run.stored.get("unlike_quick")
+    if unlike:
+        print("otherwise than in quick, by seed:")
+        for line, answers in unlike.items():
+            print(f"  {line}: {answers}")
+    return Image(filename=str(full_run.find_picture()))
 
 
 def check(stored, name):

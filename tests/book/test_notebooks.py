@@ -1,17 +1,23 @@
 """Every chapter has the book's anatomy, and stores what its code as it stands has printed."""
 
+import ast
 import base64
+import importlib
+import inspect
+import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers.book import records
 from tools import notebook_structure as structure
-from tools.digest import Code, find_unpinned
+from tools.digest import Code, canonical, find_unpinned, strip
 from tools.execute import without_text_chunks
 from tools.notebook_files import (
     ROOT,
@@ -58,21 +64,35 @@ def test_outputs_come_from_this_code(path: Path, code: Code) -> None:
 
 
 @every_chapter
-def test_a_chapter_with_a_full_run_shows_it(path: Path) -> None:
+def test_a_chapter_with_a_full_run_shows_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = [cell for cell in code_cells(read(path)) if book_metadata(cell).get("record") == path.stem]
     if not (ROOT / "results" / "full" / f"{path.stem}.json").exists():
         assert shown == []
         pytest.skip(f"no full run of {path.stem} is recorded yet: make full")
     assert shown  # the first cell shows the record, later ones may ask it more
-    full_run = records.load(path.stem)
-    unlike = full_run.stored.get("unlike_quick", {})
-    told = "".join(f"  {line}: {answers}\n" for line, answers in unlike.items())
-    told = f"otherwise than in quick, by seed:\n{told}" if unlike else ""
-    assert structure.printed(shown[0]) == f"{full_run.compare_with_quick()}\n{full_run.describe()}\n{told}"
-    (picture,) = (records.find_results() / "full" / path.stem).glob("*.png")
-    assert [out.data["image/png"] for out in shown[0].outputs if "data" in out] == [
-        base64.b64encode(picture.read_bytes()).decode()
-    ]
+    picture = base64.b64encode(records.show_full_run(path.stem).data).decode()
+    assert shown[0].source == f'records.show_full_run("{path.stem}")'
+    assert structure.printed(shown[0]) == capsys.readouterr().out
+    assert [out.data["image/png"] for out in shown[0].outputs if "data" in out] == [picture]
+
+
+SHOWN_SOURCES = [
+    pytest.param(cell.source, structure.printed(cell), id=cell.id)
+    for path in chapters()
+    for cell in code_cells(read(path))
+    if book_metadata(cell).get("shows_source")
+]
+
+
+@pytest.mark.parametrize(("source", "stored"), SHOWN_SOURCES)
+def test_the_source_shown_is_that_of_the_helpers(source: str, stored: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As trees: a comment or a docstring that was reworded is no reason to run a chapter again."""
+    modules = re.findall(r"getsource\((\w+)\.", source)
+    exec(source, {"inspect": inspect, **{name: importlib.import_module(f"helpers.{name}") for name in modules}})
+    now = capsys.readouterr().out
+    trees = [canonical(strip(ast.parse(textwrap.dedent(text)))) for text in (stored, now)]
+    assert trees[0] == trees[1]
+    assert trees[0] != canonical(ast.parse(""))
 
 
 @every_chapter
@@ -88,6 +108,13 @@ def test_every_setup_cell_and_the_site_hold_the_same_address() -> None:
     values = {path.stem: setup_values(code_cells(read(path))[0].source) for path in chapters()}
     address = config_values((ROOT / "_config.yml").read_text(encoding="utf-8"))
     assert values == dict.fromkeys(values, address)
+
+
+def test_a_chapter_has_one_name() -> None:
+    parts = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
+    listed = {entry["file"]: entry.get("title") for part in parts for entry in part["chapters"]}
+    for path in chapters():
+        assert f"\n# {listed[f'notebooks/{path.stem}']}\n" in read(path).cells[0].source
 
 
 def test_no_two_figures_of_the_book_share_a_name() -> None:
@@ -137,6 +164,8 @@ def printing(source: str, text: str, **metadata: object) -> NotebookNode:
 def good_chapter() -> NotebookNode:
     picture = new_output("display_data", {"image/png": "", "text/plain": "<Figure size 100x100 with 1 Axes>"})
     about = {"figure": {"name": "fig-example", "caption": "What it shows."}, "image": {"alt": "A curve."}}
+    figure = {"mystnb": about, "tags": ["hide-input"], "book": {"record_figure": True}}
+    ignored = ["nbval-ignore-output"]
     exercises = [
         cell
         for name in ("example-1", "example-2")
@@ -147,11 +176,13 @@ def good_chapter() -> NotebookNode:
             new_markdown_cell(PROMISE),
             new_code_cell(setup_source("", "main"), metadata={"book": {"setup": True}}),
             new_code_cell("import math", metadata={"book": {"imports": True}}),
-            new_code_cell("config = {'steps': 3}"),
-            new_code_cell("draw()", metadata={"mystnb": about, "tags": ["hide-input"]}, outputs=[picture]),
-            printing("print(math.pi)", "3.14\n", tags=["nbval-ignore-output"]),
+            new_code_cell("config = SimpleNamespace(steps=3)", metadata={"book": {"config": True}}),
+            new_code_cell("draw()", metadata=figure, outputs=[picture]),
+            printing("print(math.pi)", "3.14\n", tags=ignored),
             printing("judge(math.pi)", "EXAMPLE pi: within the reference band\n"),
-            *[new_markdown_cell("A paragraph.") for _ in range(8)],
+            printing('reference.check(f"pi above {3}", math.pi > 3)', "pi above 3: True\n"),
+            printing("print(inspect.getsource(math.pi))", "pi = 4\n", tags=ignored, book={"shows_source": True}),
+            *[new_markdown_cell("A paragraph.") for _ in range(12)],
             *exercises,
             new_markdown_cell("## Summary\n\nThree promises."),
             new_markdown_cell("## Further reading\n\n{cite:t}`somebody`"),
@@ -201,7 +232,7 @@ def appending_output(index: int, output: NotebookNode) -> Callable[[NotebookNode
     return lambda chapter: chapter.cells[index].outputs.append(output)
 
 
-SETUP, IMPORTS, CONFIG, FIGURE, RAW, VERDICT, EXERCISE_1 = 1, 2, 3, 4, 5, 6, 15
+SETUP, IMPORTS, CONFIG, FIGURE, RAW, VERDICT, CHECK, SOURCE, EXERCISE_1 = 1, 2, 3, 4, 5, 6, 7, 8, 21
 ERROR = new_output("error", ename="ValueError", evalue="no", traceback=["ValueError: no"])
 
 BROKEN = [
@@ -216,8 +247,13 @@ BROKEN = [
     (structure.setup, setting({"setup": True}, "cells", CONFIG, "metadata", "book")),
     (structure.imports, setting({}, "cells", IMPORTS, "metadata")),
     (structure.imports, lambda chapter: chapter.cells.insert(9, chapter.cells.pop(IMPORTS))),
-    (structure.config, replacing(CONFIG, "config", "sizes")),
+    (structure.config, setting({}, "cells", CONFIG, "metadata")),
+    (structure.config, setting({"config": True}, "cells", RAW, "metadata", "book")),
     (structure.config, setting(["hide-input"], "cells", CONFIG, "metadata", "tags")),
+    (structure.config, replacing(CONFIG, "config =", "sizes =")),
+    (structure.config, replacing(CONFIG, "3", "data.load(settings.profile)")),
+    (structure.config, replacing(RAW, "math.pi", "math.pi if quick else 3")),
+    (structure.config, replacing(RAW, "math.pi", 'settings.profile == "full"')),
     (structure.verdicts, setting([], "cells", VERDICT, "outputs")),
     (structure.verdicts, setting("A b: no reference band yet\n", "cells", VERDICT, "outputs", 0, "text")),
     (
@@ -225,6 +261,17 @@ BROKEN = [
         setting("A b: outside the reference band: 3, 1 above\n", "cells", VERDICT, "outputs", 0, "text"),
     ),
     (structure.verdicts, setting(["nbval-ignore-output"], "cells", VERDICT, "metadata", "tags")),
+    (structure.checks, setting("print('pi above 3:', True)", "cells", CHECK, "source")),
+    (structure.checks, setting("pi below 3: True\n", "cells", CHECK, "outputs", 0, "text")),
+    (structure.checks, setting("pi above 3: True\npi above 3: True\n", "cells", CHECK, "outputs", 0, "text")),
+    (structure.checks, setting(["nbval-ignore-output"], "cells", CHECK, "metadata", "tags")),
+    (structure.sources, setting({}, "cells", SOURCE, "metadata", "book")),
+    (structure.sources, setting([], "cells", SOURCE, "metadata", "tags")),
+    (structure.sources, setting({"shows_source": True}, "cells", RAW, "metadata", "book")),
+    (structure.sources, replacing(SOURCE, "print(", "result = 1\nprint(")),
+    (structure.record_figure, setting({}, "cells", FIGURE, "metadata", "book")),
+    (structure.record_figure, setting({"record_figure": True}, "cells", RAW, "metadata", "book")),
+    (structure.record_figure, setting({"book": {"record_figure": True}}, "cells", FIGURE, "metadata")),
     (structure.exercise_cells, setting({}, "cells", EXERCISE_1, "metadata")),
     (structure.exercise_cells, setting("example-2", "cells", EXERCISE_1, "metadata", "book", "exercise")),
     (structure.exercise_cells, setting("passed\n", "cells", EXERCISE_1, "outputs", 0, "text")),
@@ -234,9 +281,9 @@ BROKEN = [
     (structure.closing, replacing(-2, "## Summary", "## The end")),
     (structure.closing, replacing(-1, "## Further reading", "## More")),
     (structure.closing, replacing(-1, "{cite:t}", "")),
-    (structure.length, adding(*[new_markdown_cell("More.") for _ in range(15)])),
-    (structure.length, lambda chapter: chapter.cells.__delitem__(slice(7, 12))),
-    (structure.length, setting("x" * structure.MAX_BYTES, "cells", 8, "source")),
+    (structure.length, adding(*[new_markdown_cell("More.") for _ in range(40)])),
+    (structure.length, lambda chapter: chapter.cells.__delitem__(slice(9, 14))),
+    (structure.length, setting("x" * structure.MAX_BYTES, "cells", 9, "source")),
     (structure.tags, setting(["nbval-skip"], "cells", RAW, "metadata", "tags")),
     (structure.tags, setting("a word\n", "cells", RAW, "outputs", 0, "text")),
     (structure.figures, appending_output(FIGURE, new_output("display_data", {"image/png": ""}))),

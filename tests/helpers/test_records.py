@@ -217,12 +217,17 @@ def test_a_study_has_no_quick_run_to_stand_beside(folder: Path) -> None:
         store(folder, whole()).compare_with_quick()
 
 
-def test_a_picture_is_found_by_name(full_run: records.Record, folder: Path) -> None:
-    with pytest.raises(records.RecordError, match="no picture 'fig-toy'"):
-        full_run.find_picture("fig-toy")
+def test_a_record_has_one_picture(full_run: records.Record, folder: Path) -> None:
+    with pytest.raises(records.RecordError, match="0 pictures"):
+        full_run.find_picture()
     (folder / "toy").mkdir()
-    (folder / "toy" / "fig-toy.png").write_bytes(b"a picture")
-    assert full_run.find_picture("fig-toy").read_bytes() == b"a picture"
+    for name in ("fig-toy", "fig-other"):
+        picture = folder / "toy" / f"{name}.png"
+        picture.write_bytes(b"a picture")
+        if name == "fig-toy":
+            assert full_run.find_picture() == picture
+    with pytest.raises(records.RecordError, match="2 pictures"):
+        full_run.find_picture()
 
 
 def test_a_record_says_where_and_when(folder: Path) -> None:

@@ -58,8 +58,11 @@ CELLS = ("toy", "train")
 def measure():
     return {"value": (run_cells(*CELLS)["train"](), "share")}
 """
+SETUP = """import os
+from types import SimpleNamespace
+settings = SimpleNamespace(profile=os.environ.get("BOOK_PROFILE", "quick"))"""
 CELLS = [
-    ("import os\nfrom types import SimpleNamespace\nsettings = SimpleNamespace(profile=os.environ.get('BOOK_PROFILE', 'quick'))", {"setup": True}, {}),
+    (SETUP, {"setup": True}, {}),
     ("from helpers import first, plotting, whole\nfrom helpers.book.bands import Reference", {"imports": True}, {}),
     ("quick = settings.profile == 'quick'\nconfig = SimpleNamespace(base=10 if quick else 20)", {"config": True}, {}),
     ("reference = Reference('toy', 'quick')\nseed = int(os.environ.get('BOOK_SEED', 0))", {}, {}),
@@ -68,11 +71,14 @@ CELLS = [
     ("reference.verdict('test NLL', train() + seed, worse='either', unit='nats')", {}, {}),
     ("reference.check('outside', reference.excludes('test NLL', 1e9, worse='either'))", {}, {}),
     ("reference.check('large', config.base > 15)", {}, {}),
-    ("import matplotlib.pyplot as plt\nplt.figure(figsize=(1, 1)).add_subplot()\nplt.show()",
-     {"record_figure": True}, {"figure": {"name": "fig-toy"}}),
+    (
+        "import matplotlib.pyplot as plt\nplt.figure(figsize=(1, 1)).add_subplot()\nplt.show()",
+        {"record_figure": True},
+        {"figure": {"name": "fig-toy"}},
+    ),
     ("print('exercise')", {"exercise": "toy-1"}, {}),
     ("raise FileNotFoundError", {"record": "small"}, {}),
-]  # fmt: skip
+]
 
 
 @pytest.fixture

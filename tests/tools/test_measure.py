@@ -599,5 +599,5 @@ def test_every_chapter_marks_the_picture_that_its_record_keeps() -> None:
     for path in chapters():
         if (ROOT / "results" / "full" / path.stem).exists():
             (cell,) = measure.find_figures(read(path))
-            assert records.load(path.stem).find_picture(cell.metadata.mystnb.figure.name)
+            assert records.load(path.stem).find_picture().stem == cell.metadata.mystnb.figure.name
             assert cell in code_cells(read(path))
