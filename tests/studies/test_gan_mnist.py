@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from helpers import data, models, networks
+from helpers import data, models, networks, training
 from helpers.checks import IMAGE_SHAPE
 from helpers.scorecard import Scorer
 from tools import recording, studies
