@@ -3,6 +3,7 @@
 import hashlib
 import os
 import zipfile
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -13,7 +14,7 @@ from scipy.special import expit
 from sklearn.datasets import load_digits as load_optical_digits
 from sklearn.model_selection import train_test_split
 
-from helpers.checks import IMAGE_SHAPE, ImageError, check_images
+from helpers.checks import IMAGE_SHAPE, ImageError, check_images, check_labels
 
 SPLIT_SEED = 20140612  # one for the whole book: every chapter and every seed tests on the same images
 PIXEL_STREAM = np.int64(1)
@@ -175,17 +176,30 @@ def check_mnist(arrays, source):
             raise MnistError(f"{source}: {name} is not MNIST's (SHA-256 {found[:12]}..., expected {digest[:12]}...).")
 
 
-def make_batches(images, batch_size, seed, held_out, binary=False):
+def make_batches(
+    images: np.ndarray,
+    batch_size: int,
+    seed: int,
+    held_out: np.ndarray,
+    binary: bool = False,
+    labels: np.ndarray | None = None,
+    start: int | Callable[[], int] = 0,
+) -> tf.data.Dataset:
     """Return an endless tf.data stream of training batches, (batch_size, 28, 28, 1).
 
     images, held_out: (count, 28, 28, 1). Each pass takes the images in a new order; order and pixels depend on seed and
     step alone. binary: draw each pixel afresh as Bernoulli(grey value) whenever its image comes up (Burda et al. 2016).
-    Raises ImageError for bad images or fewer than a batch of them, LeakError where a training image is also held out.
+    labels: (count,), then the stream is of pairs, images and their labels, int64 (batch_size,). start: the step that
+    the stream begins with, or a function that is asked for it with the first batch, so that a resumed training
+    goes on with the batches that it has not had. Raises ImageError for bad images or fewer than a batch of them,
+    LabelError for labels that are not one whole number for each, LeakError where a training image is also held out.
     """
     images, count = check_images(images), len(images)
     if count < batch_size:
         raise ImageError(f"{count} images do not fill a batch of {batch_size}; use a smaller batch.")
     refuse_held_out(images, held_out)
+    if labels is not None:
+        labels = tf.constant(check_labels(labels, count))
     pool, seed, steps_per_pass = tf.constant(images), tf.constant(seed, tf.int64), count // batch_size
 
     def take_batch(step):
@@ -195,9 +209,14 @@ def make_batches(images, batch_size, seed, held_out, binary=False):
         if binary:  # a stream of its own: the model draws its latent noise from (seed, step) as it stands
             noise = tf.random.stateless_uniform(tf.shape(batch), tf.random.fold_in((seed, step), PIXEL_STREAM))
             batch = tf.cast(noise < batch, tf.float32)
-        return batch
+        return batch if labels is None else (batch, tf.gather(labels, shuffled))
 
-    return tf.data.Dataset.counter().map(take_batch).prefetch(2)
+    if callable(start):  # asked anew by each iterator
+        first = tf.data.Dataset.from_tensors(0).map(lambda _: tf.numpy_function(start, [], tf.int64))
+        steps = first.flat_map(lambda step: tf.data.Dataset.counter(tf.ensure_shape(step, ())))
+    else:
+        steps = tf.data.Dataset.counter(start)
+    return steps.map(take_batch).prefetch(2)
 
 
 def refuse_held_out(images, held_out):

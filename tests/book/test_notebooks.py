@@ -15,6 +15,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -117,6 +118,13 @@ def test_every_setup_cell_and_the_site_hold_the_same_address() -> None:
     values = {path.stem: setup_values(code_cells(read(path))[0].source) for path in chapters()}
     address = config_values((ROOT / "_config.yml").read_text(encoding="utf-8"))
     assert values == dict.fromkeys(values, address)
+
+
+def test_a_chapter_has_one_name() -> None:
+    parts = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
+    listed = {entry["file"]: entry.get("title") for part in parts for entry in part["chapters"]}
+    for path in chapters():
+        assert f"\n# {listed[f'notebooks/{path.stem}']}\n" in read(path).cells[0].source
 
 
 def test_no_two_figures_of_the_book_share_a_name() -> None:
