@@ -1,8 +1,8 @@
 """The directives `chapter-costs`, `study-costs` and `benchmark-table`: what the book costs, from what was measured.
 
 Measured numbers are never typed by hand. Those of the quick profile come from the metadata of the notebooks
-(`book.cpu_seconds`, `book.peak_memory_mb`, written by `make execute`), those of full runs, studies and the benchmark from
-their records in results/full. What was measured with other code than the one that stands is marked.
+(`book.cpu_seconds`, `book.peak_memory_mb`, written by `make execute`), those of full runs and studies from their records
+in results/full. What was measured with other code than the one that stands is marked.
 """
 
 import json
