@@ -76,7 +76,8 @@ fresh: .venv/.installed .venv/.torch ## measure all that `python -m tools.stale`
 	$(BIN)/python -m tools.measure fresh
 
 benchmark: .venv/.installed .venv/.torch ## compare our training with other ways to do the same, in one table
-	$(BIN)/python -m tools.benchmark
+	$(BIN)/python -m tools.measure studies training_speed
+	$(BIN)/python -m studies.training_speed_table
 
 breakages: .venv/.installed ## break the code on purpose and show which check catches it
 	$(BIN)/python -m tools.breakages

@@ -453,9 +453,9 @@ def test_a_chapter_and_a_study_are_run_with_the_code_of_their_commit(
 
 def test_a_run_that_fails_says_why(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    job = measure.Job("studies", "small", "a", 0, "quick", 1, "d", str(book / "_build" / "part"))
-    with pytest.raises(measure.MeasureError, match=r"small, a, seed 0: .*No module named .*tools"):
-        measure.start(job, book)  # this book has no tools
+    job = measure.Job("studies", "small", "a", 0, "quick", 1, False, "d", str(book / "_build" / "part"))
+    with pytest.raises(measure.MeasureError, match=r"small, a, seed 0: [\s\S]*Error"):
+        measure.start(job, book)  # this book has no helpers.book
     assert not (book / "_build" / "part").exists()
 
 
@@ -476,9 +476,9 @@ def test_seconds_before_an_interruption_count() -> None:
     assert studies.told_seconds(metrics, "a") == 1e6 + 1.0
 
 
-@pytest.mark.parametrize(("threads", "most"), [(1, 4), (2, 2), (8, 1)])
+@pytest.mark.parametrize(("threads", "alone", "most"), [(1, False, 4), (2, False, 2), (8, False, 1), (1, True, 1)])
 def test_no_more_runs_at_once_than_the_cores_have_threads_for(
-    threads: int, most: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    threads: int, alone: bool, most: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     running, seen = set(), []
 
@@ -491,7 +491,7 @@ def test_no_more_runs_at_once_than_the_cores_have_threads_for(
     monkeypatch.setattr(measure, "CORES", 4)
     monkeypatch.setattr(measure, "start", start)
     monkeypatch.setattr(measure, "_read", lambda job: {"seconds": 1.0})
-    jobs = [measure.Job("studies", "small", None, seed, "quick", threads, "d", "") for seed in range(8)]
+    jobs = [measure.Job("studies", "small", None, seed, "quick", threads, alone, "d", "") for seed in range(8)]
     assert len(list(measure.run_all(jobs, tmp_path))) == 8
     assert max(seen) == most
 
@@ -504,7 +504,7 @@ def test_a_run_has_the_threads_and_the_profile_that_it_asks_for(monkeypatch: pyt
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", look)
-    measure.start(measure.Job("studies", "small", None, 5, "full", 3, "d", ""), ROOT)
+    measure.start(measure.Job("studies", "small", None, 5, "full", 3, False, "d", ""), ROOT)
     assert asked == [("full", "5", {"3"})]
 
 
