@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from helpers import conditional, data, metrics, models, networks, plotting, scorecard, training
+from helpers import data, metrics, models, networks, plotting, scorecard, training
 from helpers.book import runtime
 
 SEEDS = 1
@@ -28,7 +28,7 @@ RUNS = {
         "channels": 16,
         "batch_size": 64,
         "learning_rate": 2e-3,
-        "momentum": 0.5,
+        "beta_1": 0.5,
         "penalty_weight": 0.5,
         "steps": 10_000,
     },
@@ -37,7 +37,7 @@ RUNS = {
         "channels": 16,
         "batch_size": 64,
         "learning_rate": 2e-3,
-        "momentum": 0.5,
+        "beta_1": 0.5,
         "penalty_weight": 0.5,
         "steps": 10_000,
     },
@@ -127,25 +127,23 @@ def measure_references(scorer, digits, folder):
 
 
 def build_gan(run, seed):
-    """Return an untrained models.GAN, or a conditional.ConditionalGAN, as the run says."""
+    """Return an untrained models.GAN, or a models.ConditionalGAN, as the run says."""
     discriminator = networks.build_convolutional_discriminator(run["channels"])
     if not run["conditional"]:
         generator = networks.build_convolutional_generator(LATENT_SIZE, run["channels"])
         return models.GAN(generator, discriminator, seed, run["penalty_weight"])
     generator = networks.build_convolutional_generator(LATENT_SIZE + 10, run["channels"])
-    discriminator = conditional.give_each_class_a_logit(discriminator)
-    return conditional.ConditionalGAN(generator, discriminator, seed, run["penalty_weight"])
+    discriminator = networks.give_each_class_a_logit(discriminator)
+    return models.ConditionalGAN(generator, discriminator, seed, run["penalty_weight"])
 
 
 def train(gan, digits, run, stopwatch):
     """Train either kind of GAN on the training digits."""
-    halves = [training.build_optimizer(run["learning_rate"], run["steps"], run["momentum"]) for _ in range(2)]
+    halves = [training.build_optimizer(run["learning_rate"], run["steps"], run["beta_1"]) for _ in range(2)]
     steps = run["steps"] // EPOCHS
     gan.compile(*halves, steps_per_execution=training.find_steps_per_call(steps))
-    if run["conditional"]:
-        batches = conditional.make_labelled_batches(digits.train, run["batch_size"], gan.seed, digits.test.images)
-    else:
-        batches = data.make_batches(digits.train.images, run["batch_size"], gan.seed, digits.test.images)
+    labels = digits.train.labels if run["conditional"] else None
+    batches = data.make_batches(digits.train.images, run["batch_size"], gan.seed, digits.test.images, labels=labels)
     gan.fit(batches, epochs=EPOCHS, steps_per_epoch=steps, callbacks=[stopwatch], verbose=0)
 
 

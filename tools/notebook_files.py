@@ -19,11 +19,16 @@ PARSING = threading.Lock()
 # The setup cell: the same in every chapter, byte for byte. `make set-repository` fills in the two values.
 SETUP_CELL = """\
 import importlib.util, os, subprocess, sys  # the same cell in every chapter
+from pathlib import Path
 
 REPOSITORY, BRANCH = "{repository}", "{branch}"  # written by `make set-repository URL=...`
 repository = os.environ.get("BOOK_REPOSITORY", REPOSITORY)
-if importlib.util.find_spec("helpers") is None:  # on Colab install them, elsewhere never
-    if not repository or "COLAB_RELEASE_TAG" not in os.environ:
+found = importlib.util.find_spec("helpers")
+places = (found and found.submodule_search_locations) or ()
+if not any(Path(place, "book", "runtime.py").exists() for place in places):
+    if found and found.origin:  # a file of yours, which Python would take for them
+        sys.exit(f"{{found.origin}} hides the book's helpers: move it, then restart.")
+    if not repository or "COLAB_RELEASE_TAG" not in os.environ:  # there install them
         sys.exit("No helpers here: use `make lab`; for Colab, first `make set-repository`.")
     install = [sys.executable, "-m", "pip", "install", "--quiet"]
     subprocess.run([*install, f"git+{{repository}}@{{BRANCH}}"], check=True)

@@ -105,10 +105,10 @@ class MovesDiscriminatorTwice(models.GAN):
 class MovesGeneratorTwice(models.GAN):
     """A GAN in which the discriminator's update also moves the generator."""
 
-    def _update_discriminator(self, real, fake):
+    def _update_discriminator(self, real, fake, judge):
         for variable in self.generator.trainable_variables:
             variable.assign_sub(tf.ones_like(variable) * 1e-3)
-        return super()._update_discriminator(real, fake)
+        return super()._update_discriminator(real, fake, judge)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +153,7 @@ def check_step_by_hand(slope: np.ndarray, penalty_weight: float) -> None:
         "d_real": expit(real_logits).mean(),
         "d_fake": expit(fake_logit),
     }
+    expected["loss"] = expected["d_loss"] + expected["g_loss"]
     assert {name: float(value) for name, value in logs.items()} == pytest.approx(expected, rel=1e-3)
 
 
@@ -346,7 +347,7 @@ def test_a_broken_vae_is_caught(name: str, broken, check, monkeypatch: pytest.Mo
 
 def test_gan_history_has_losses_and_probabilities() -> None:
     history = build_gan(penalty_weight=1.0).fit(uniform_images(8), batch_size=4, epochs=2, verbose=0).history
-    assert set(history) == {"d_loss", "g_loss", "d_real", "d_fake"}
+    assert set(history) == {"d_loss", "g_loss", "d_real", "d_fake", "loss"}
     assert np.isfinite(list(history.values())).all()
     assert {len(values) for values in history.values()} == {2}
 
@@ -368,7 +369,7 @@ class NewValidationNoise(models.VAE):
 
     def test_step(self, images):
         step = tf.cast(self.optimizer.iterations, tf.int32)
-        return models._track(self.trackers, self.compute_terms(images, step, training=False))
+        return self.report(images, *self.compute_terms(images, step, training=False))
 
 
 class SameTrainingNoise(models.VAE):

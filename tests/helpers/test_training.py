@@ -85,9 +85,9 @@ def test_a_vae_learns(digits: data.Digits) -> None:
 def test_a_gan_trains_both_halves(digits: data.Digits) -> None:
     gan = build_gan()
     before = [weight.numpy() for half in (gan.generator, gan.discriminator) for weight in half.trainable_weights]
-    history = training.train_gan(gan, digits, momentum=0.25, **RECIPE)
+    history = training.train_gan(gan, digits, beta_1=0.25, **RECIPE)
     assert {name: len(values) for name, values in history.items()} == dict.fromkeys(
-        ("d_loss", "g_loss", "d_real", "d_fake"), 3
+        ("d_loss", "g_loss", "d_real", "d_fake", "loss"), 3
     )
     after = [weight.numpy() for half in (gan.generator, gan.discriminator) for weight in half.trainable_weights]
     assert all(np.abs(new - old).max() > 0 for old, new in zip(before, after, strict=True))
