@@ -11,7 +11,7 @@ from tools.notebook_files import ROOT, book_metadata, code_cells, parse_code, se
 
 MAX_BYTES = 1_000_000
 CELL_COUNTS = range(25, 61)
-SETUP_LINES = 12
+SETUP_LINES = 16
 TAGS = {"hide-input", "remove-cell", "raises-exception", "nbval-ignore-output"}
 NOTEBOOK_METADATA = {"kernelspec", "language_info", "book"}
 CELL_METADATA = {"tags", "mystnb", "book"}
