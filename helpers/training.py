@@ -3,7 +3,8 @@
 import json
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def restore_state(file: Path, made_with: Any, variables: Sequence[keras.Variable
         with np.load(file, allow_pickle=False) as stored:
             arrays = dict(stored)
         before = json.loads(str(arrays.pop("made_with")))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise CheckpointError(f"{file} is no whole checkpoint ({error}); delete it to begin anew.") from error
     there, here = (dict(_flatten(json.loads(json.dumps(config)))) for config in (before, made_with))
     for name in sorted(there.keys() | here.keys()):
@@ -225,19 +226,20 @@ class SampleRecorder(keras.callbacks.Callback):
     epochs: when to look; 0 is before training. frames: {epoch: (count, 28, 28, 1)}.
     """
 
-    def __init__(self, draw, latent, epochs):
+    def __init__(self, draw: Callable[[np.ndarray], np.ndarray], latent: np.ndarray, epochs: Iterable[int]) -> None:
         super().__init__()
-        self.draw, self.latent, self.epochs, self.frames = draw, latent, frozenset(epochs), {}
+        self.draw, self.latent, self.epochs = draw, latent, frozenset(epochs)
+        self.frames: dict[int, np.ndarray] = {}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         """Record epoch 0: the untrained model."""
         self._record(0)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Record the model after this epoch, counted from 1."""
         self._record(epoch + 1)
 
-    def _record(self, epoch):
+    def _record(self, epoch: int) -> None:
         if epoch in self.epochs:
             self.frames[epoch] = self.draw(self.latent)
 
