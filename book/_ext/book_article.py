@@ -1,6 +1,6 @@
 """The directives `article-map`, `errata-list`, `claims-list` and `claims-count`, and a target at every code cell.
 
-Their rows come from book/article/*.toml; verdicts and measured values are computed by book/_ext/article.py when the site is
+Their rows come from book/article/*.toml; verdicts and measured values are computed by article.py here when the site is
 built. A row points to the cell that shows it: {ref}`cell <cell-ID>`, with the cell's id in the notebook.
 """
 
