@@ -19,8 +19,7 @@ from nbformat import NotebookNode
 from tools.breakage_list import BREAKAGES, LOSSES, MODELS, Breakage, BreakageError, apply
 from tools.environment import quick_environment
 from tools.execute import run_notebook
-from tools.notebook_files import ROOT, code_cells, read
-from tools.notebook_structure import printed, verdict_lines
+from tools.notebook_files import ROOT, code_cells, printed, read, verdict_lines
 
 AT_ONCE = 2  # each has one thread; a chapter takes up to 1.5 GB
 LEFT_OUT = shutil.ignore_patterns("_build", ".*", "__pycache__")
