@@ -20,7 +20,8 @@ import hashlib
 import importlib.metadata
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -34,7 +35,9 @@ SHOWING = ("helpers.plotting", "helpers.book")
 NEVER = ("tools.digest",)  # a study may name it, but measures nothing with it
 PINNED = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pandas")
 KINDS = ("outputs", "quick", "full")
-SETTINGS = {"SEEDS": int, "SELECTION": str}  # what a study must say, as literals
+NEEDED = ("SEEDS", "SELECTION")  # of a study's literals
+LITERALS = {"SEEDS": int, "SELECTION": str, "PROFILE": str, "THREADS": int, "ALONE": bool}
+LITERALS |= {"CELLS": tuple, "WEIGHTS": tuple, "RUNS": dict}
 OF_ALL_LABELS = ("RUNS", "SEEDS")  # of these a run depends on its own settings only
 VALUES = (type(None), bool, int, float, complex, str, bytes, range)
 
@@ -102,14 +105,13 @@ class Code:
         return _hash([(label, self.digest_run(study, label), seeds) for label, seeds in self.labels(study).items()])
 
     def settings(self, study: str) -> dict:
-        """The literal values at the top level of a study's script. Raises DigestError for no SEEDS or no SELECTION."""
-        found = {"PROFILE": "quick", "THREADS": 1}
-        for name, (statement, *_) in self._find_module(f"studies.{study}").definitions.items():
-            try:
-                found[name] = ast.literal_eval(statement.value)
-            except (AttributeError, ValueError):
+        """The literals at the top level of a study's script, see tools/studies.py. Raises DigestError for others."""
+        found, definitions = {"PROFILE": "quick", "THREADS": 1}, self._find_module(f"studies.{study}").definitions
+        for name, kind in LITERALS.items():
+            if name not in definitions and name not in NEEDED:
                 continue
-        for name, kind in SETTINGS.items():
+            with suppress(KeyError, AttributeError, ValueError):
+                found[name] = ast.literal_eval(definitions[name][0].value)
             if not isinstance(found.get(name), kind):
                 raise DigestError(f"studies/{study}.py: expected {name} = a literal {kind.__name__} at its top level.")
         return found
@@ -235,18 +237,19 @@ def read_pins(root: Path = ROOT) -> dict[str, str]:
     return dict(re.findall(r"^([\w-]+)==(\S+)", "\n".join(texts), re.MULTILINE))
 
 
+def find_versions(names: Sequence[str]) -> dict[str, str]:
+    """The installed version of each package, as far as it is installed."""
+    found = {}
+    for name in names:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
 def find_unpinned(root: Path = ROOT) -> dict[str, str]:
     """The installed version of each package that is not as pinned: with others, staleness is not judged."""
-    pins = read_pins(root)
-    installed = {name: _find_version(name) for name in PINNED if name in pins}
-    return {name: version for name, version in installed.items() if version != pins[name]}
-
-
-def _find_version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "none"
+    pins, installed = read_pins(root), find_versions(PINNED)
+    return {name: installed.get(name, "none") for name in PINNED if pins.get(name) not in (None, installed.get(name))}
 
 
 def evaluate_config(source: str, profile: str, where: str) -> dict[str, object]:
@@ -420,16 +423,14 @@ class _Strip(ast.NodeTransformer):
 
     visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        self.generic_visit(node)
-        node.annotation = ast.Constant(...)
-        return node if node.value is None else ast.copy_location(ast.Assign([node.target], node.value), node)
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        return self.visit(ast.Assign([node.target], node.value)) if node.value else None
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        fields = [ast.unparse(one.target) for one in node.body if isinstance(one, ast.AnnAssign)]
+        fields = tuple(ast.unparse(one.target) for one in node.body if isinstance(one, ast.AnnAssign))
         self.generic_visit(node)
-        if node.decorator_list or any("NamedTuple" in ast.unparse(base) for base in node.bases):
-            node.body.append(ast.Expr(ast.Constant(tuple(fields))))  # there an annotation makes a field
+        if re.search("dataclass|NamedTuple", " ".join(map(ast.unparse, (*node.decorator_list, *node.bases)))):
+            node.body.append(ast.Expr(ast.Constant(fields)))  # there an annotation makes a field
         return node
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
