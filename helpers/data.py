@@ -3,8 +3,9 @@
 import hashlib
 import os
 import zipfile
+import zlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -55,12 +56,12 @@ class Digits(NamedTuple):
     test: Split
 
 
-def load(profile):
+def load(profile: str) -> Digits:
     """Return the digits of a profile: scikit-learn's for "quick", MNIST for "full"."""
     return {"quick": load_small_digits, "full": load_mnist}[profile]()
 
 
-def load_small_digits():
+def load_small_digits() -> Digits:
     """Return the 1,797 digits that scikit-learn ships, drawn at MNIST's size by draw_pen_strokes: no download.
 
     Split 1,077 / 360 / 360, stratified by class. The splits share writers, because scikit-learn's copy does
@@ -73,7 +74,7 @@ def load_small_digits():
     return Digits("scikit-learn digits", train, validation, test)
 
 
-def draw_pen_strokes(scans):
+def draw_pen_strokes(scans: np.ndarray) -> np.ndarray:
     """Return scans, (N, 8, 8) in [0, 1], as a pen would have drawn them at MNIST's size, float32 (N, 28, 28, 1).
 
     A cell of a scan says how much of it was ink. The scan is enlarged smoothly, a sigmoid decides at each point between
@@ -86,7 +87,7 @@ def draw_pen_strokes(scans):
     return center_by_mass(pixels[..., None].astype(np.float32))
 
 
-def enlarge(scans):
+def enlarge(scans: np.ndarray) -> np.ndarray:
     """Return scans, (N, 8, 8) in [0, 1], with a margin of one empty cell, each cell as 10x10 points: (N, 100, 100).
 
     Between the cells' centres runs a cubic spline, which can leave [0, 1]. Raises ImageError for other scans.
@@ -100,13 +101,13 @@ def enlarge(scans):
     return spline @ np.pad(scans, ((0, 0), (1, 1), (1, 1))) @ spline.T
 
 
-def decide_ink(points):
+def decide_ink(points: np.ndarray) -> np.ndarray:
     """Return for points of any grey, of any shape, a value in [0, 1] near 0 (paper) or 1 (ink); 0, 1/2 and 1 stay."""
     paper, ink = expit(-STEEPNESS * HALF_INK), expit(STEEPNESS * (1.0 - HALF_INK))
     return np.clip((expit(STEEPNESS * (points - HALF_INK)) - paper) / (ink - paper), 0.0, 1.0)
 
 
-def load_mnist():
+def load_mnist() -> Digits:
     """Return MNIST, 50,000 / 10,000 / 10,000, from the file that MNIST_NPZ names, else through Keras's download.
 
     Raises MnistError where the file is missing, unreadable, or holds anything but MNIST.
@@ -130,7 +131,7 @@ def load_mnist():
     return Digits("MNIST", train, validation, Split(images["x_test"], labels["y_test"]))
 
 
-def read_mnist_file(path):
+def read_mnist_file(path: str) -> dict[str, np.ndarray]:
     """Return the arrays of an .npz file by name, never unpickling anything.
 
     Raises MnistError where the path is not a readable .npz file of plain arrays with MNIST's four names.
@@ -146,14 +147,14 @@ def read_mnist_file(path):
         raise MnistError(f"{path}: there is no such file; MNIST_NPZ should name {expected}.") from error
     except MnistError:
         raise
-    except (OSError, EOFError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+    except (OSError, EOFError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise MnistError(
             f"{path}: cannot be read ({error}); expected {expected}. A web page saved under that name, a download that "
             "broke off and pickled objects all end here: fetch the file again."
         ) from error
 
 
-def check_mnist(arrays, source):
+def check_mnist(arrays: dict[str, np.ndarray], source: str) -> None:
     """Raise MnistError, naming the first thing that is wrong, unless the four arrays are MNIST, bit for bit."""
     for name, shape in MNIST_SHAPES.items():
         array = arrays[name]
@@ -183,7 +184,7 @@ def make_batches(
     held_out: np.ndarray,
     binary: bool = False,
     labels: np.ndarray | None = None,
-    start: int | Callable[[], int] = 0,
+    start: int | Callable[[], np.int64] = 0,
 ) -> tf.data.Dataset:
     """Return an endless tf.data stream of training batches, (batch_size, 28, 28, 1).
 
@@ -202,7 +203,7 @@ def make_batches(
         labels = tf.constant(check_labels(labels, count))
     pool, seed, steps_per_pass = tf.constant(images), tf.constant(seed, tf.int64), count // batch_size
 
-    def take_batch(step):
+    def take_batch(step: tf.Tensor) -> Any:
         positions = step % steps_per_pass * batch_size + tf.range(batch_size, dtype=tf.int64)
         shuffled = tf.random.experimental.index_shuffle(positions, (seed, step // steps_per_pass), np.int64(count - 1))
         batch = tf.gather(pool, shuffled)
@@ -219,19 +220,19 @@ def make_batches(
     return steps.map(take_batch).prefetch(2)
 
 
-def refuse_held_out(images, held_out):
+def refuse_held_out(images: np.ndarray, held_out: np.ndarray) -> None:
     """Raise LeakError where an image to train on, (count, 28, 28, 1), is also among those held out for testing."""
     leaked = len(_digest(images) & _digest(held_out))
     if leaked:
         raise LeakError(f"{leaked} of the {len(images)} training images are held out for testing; train on others.")
 
 
-def _digest(images):
+def _digest(images: np.ndarray) -> set[bytes]:
     """Return the set of the SHA-256 digests of the images, one for each different image."""
     return {hashlib.sha256(np.ascontiguousarray(image, dtype=np.float32).tobytes()).digest() for image in images}
 
 
-def draw_binary(images, seed):
+def draw_binary(images: np.ndarray, seed: int) -> np.ndarray:
     """Return binary images whose pixels are 1 with the probability that the grey value gives: Bernoulli(x).
 
     images: (N, 28, 28, 1) in [0, 1]. Returns float32 of that shape. Source: Burda et al. 2016, section 5.
@@ -239,7 +240,7 @@ def draw_binary(images, seed):
     return (np.random.default_rng(seed).random(images.shape) < images).astype(np.float32)
 
 
-def draw_class_gaussians(split, labels, seed):
+def draw_class_gaussians(split: Split, labels: np.ndarray, seed: int) -> np.ndarray:
     """Return for each label, (count,), an image from a Gaussian around its class's mean: a baseline that knows labels.
 
     split: a Split, whose images give each pixel of each class its mean and standard deviation, without covariances.
@@ -255,7 +256,7 @@ def draw_class_gaussians(split, labels, seed):
     return np.clip(draws, 0.0, 1.0)
 
 
-def center_by_mass(images):
+def center_by_mass(images: np.ndarray) -> np.ndarray:
     """Return (N, h, w, 1) images, filled up or cut to 28x28 so that their centre of mass is in the middle, to a pixel.
 
     Raises ImageError for an image without ink, which has no such centre.
@@ -270,12 +271,12 @@ def center_by_mass(images):
     return np.stack(list(windows)).astype(np.float32)
 
 
-def _split(split, second_size):
+def _split(split: Split, second_size: int) -> tuple[Split, Split]:
     """Return two stratified parts of a split, the second of the size given."""
     parts = train_test_split(*split, test_size=second_size, stratify=split.labels, random_state=SPLIT_SEED)
     return Split(parts[0], parts[2]), Split(parts[1], parts[3])
 
 
-def _hint_if_swapped(shape):
+def _hint_if_swapped(shape: tuple) -> str:
     swapped = shape in MNIST_SHAPES.values()
     return " Training and test arrays, or images and labels, seem to be swapped." if swapped else ""

@@ -1,5 +1,7 @@
 """Reading a GAN's training history: what kind of run it was, as far as its curves can tell."""
 
+from collections.abc import Callable, Mapping, Sequence
+
 import keras
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
@@ -26,16 +28,17 @@ class SpreadRecorder(keras.callbacks.Callback):
     real: images, (count, 28, 28, 1), as many, because the nearest of more is nearer; their spread is the unit.
     """
 
-    def __init__(self, draw, latent, real):
+    def __init__(self, draw: Callable[[np.ndarray], np.ndarray], latent: np.ndarray, real: np.ndarray) -> None:
         super().__init__()
         self.draw, self.latent, self.unit = draw, latent, measure_spread(real)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Write into the logs of the epoch, from which Keras makes the history."""
-        logs["spread"] = measure_spread(self.draw(self.latent)) / self.unit
+        if logs is not None:
+            logs["spread"] = measure_spread(self.draw(self.latent)) / self.unit
 
 
-def measure_spread(images):
+def measure_spread(images: np.ndarray) -> float:
     """Return the mean distance of each image, (count, 28, 28, 1), to the nearest other one, NaN for images with NaN.
 
     Blocks of 4 by 4 pixels are averaged first, so that speckle does not count as variety. Near zero: copies.
@@ -46,7 +49,7 @@ def measure_spread(images):
     return float(NearestNeighbors(n_neighbors=1).fit(blocks).kneighbors()[0].mean())
 
 
-def diagnose(history):
+def diagnose(history: Mapping[str, Sequence[float]]) -> str:
     """Return the kind of run, one of KINDS, that a GAN's history shows, {name: values by epoch}.
 
     Needs the series of SERIES: the discriminator's mean answers to real and to generated images, as GAN records them,
@@ -69,13 +72,13 @@ def diagnose(history):
     before, gap = compare_quarters(real - fake)
     if gap > WON_GAP:
         return "discriminator winning"
-    spread_before, spread = compare_quarters(spread)
-    if abs(gap - before) > MOVED or abs(spread - spread_before) > MOVED * spread_before:
+    spread_before, last_spread = compare_quarters(spread)
+    if abs(gap - before) > MOVED or abs(last_spread - spread_before) > MOVED * spread_before:
         return "not converged"
-    return "collapsed" if spread < COLLAPSED_SPREAD else "healthy"
+    return "collapsed" if last_spread < COLLAPSED_SPREAD else "healthy"
 
 
-def compare_quarters(values):
+def compare_quarters(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """Return the means of a series over the last quarter but one and the last, of values, (count,), 4 or more."""
     length = len(values) // 4
     return float(np.mean(values[-2 * length : -length])), float(np.mean(values[-length:]))

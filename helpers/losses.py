@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 
-def kl_to_standard_normal(mean, log_variance):
+def kl_to_standard_normal(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
     """Return KL(N(mean, exp(log_variance)) || N(0, I)) in nats, one value for each example.
 
     mean, log_variance: (batch, latent). Returns (batch,), summed over the latent dimensions.
@@ -14,7 +14,7 @@ def kl_to_standard_normal(mean, log_variance):
     return 0.5 * tf.reduce_sum(tf.exp(log_variance) + tf.square(mean) - 1.0 - log_variance, axis=-1)
 
 
-def bernoulli_log_likelihood(images, logits):
+def bernoulli_log_likelihood(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Return log p(images | logits) for independent Bernoulli pixels, in nats, one value for each example.
 
     images, logits: (batch, height, width, 1); images in [0, 1]. Returns (batch,), summed over the pixels.
@@ -24,7 +24,7 @@ def bernoulli_log_likelihood(images, logits):
     return -tf.reduce_sum(cross_entropy, axis=[1, 2, 3])
 
 
-def normal_log_density(values, mean, log_variance):
+def normal_log_density(values: tf.Tensor, mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
     """Return log N(values; mean, exp(log_variance) I) in nats, summed over the last axis.
 
     values, mean, log_variance: (..., latent), broadcast against each other. Returns (...).
@@ -33,7 +33,7 @@ def normal_log_density(values, mean, log_variance):
     return -0.5 * tf.reduce_sum(squared_error + log_variance + math.log(2.0 * math.pi), axis=-1)
 
 
-def reparameterise(mean, log_variance, noise):
+def reparameterise(mean: tf.Tensor, log_variance: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
     """Return a draw from N(mean, exp(log_variance)) that is differentiable in both.
 
     mean, log_variance: (batch, latent); noise: standard normal, (..., batch, latent). Returns noise's shape.
@@ -42,7 +42,7 @@ def reparameterise(mean, log_variance, noise):
     return mean + tf.exp(0.5 * log_variance) * noise
 
 
-def discriminator_loss(real_logits, fake_logits):
+def discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
     """Return the discriminator's loss, -log D(x) - log(1 - D(G(z))), in nats, a scalar.
 
     real_logits, fake_logits: (batch, 1), the discriminator's outputs before the sigmoid. The mean over the batch.
@@ -51,7 +51,7 @@ def discriminator_loss(real_logits, fake_logits):
     return tf.reduce_mean(tf.nn.softplus(-real_logits)) + tf.reduce_mean(tf.nn.softplus(fake_logits))
 
 
-def generator_loss(fake_logits):
+def generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
     """Return the non-saturating generator loss, -log D(G(z)), in nats, a scalar.
 
     fake_logits: (batch, 1), the discriminator's outputs before the sigmoid. The mean over the batch.
@@ -60,10 +60,10 @@ def generator_loss(fake_logits):
     return tf.reduce_mean(tf.nn.softplus(-fake_logits))
 
 
-def gradient_penalty(slopes):
-    """Return half the squared length of the discriminator's slope on real images, the mean over the batch, a scalar.
+def gradient_penalty(gradients: tf.Tensor) -> tf.Tensor:
+    """Return R1: half the squared length of the discriminator's gradient on real images, the batch's mean, a scalar.
 
-    slopes: (batch, 28, 28, 1), the gradient of the logits with respect to the images.
-    Source: Mescheder et al. 2018, equation 9 (R1).
+    gradients: (batch, 28, 28, 1), of the logits with respect to the images.
+    Source: Mescheder et al. 2018, equation 9.
     """
-    return 0.5 * tf.reduce_mean(tf.reduce_sum(tf.square(slopes), axis=[1, 2, 3]))
+    return 0.5 * tf.reduce_mean(tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3]))

@@ -1,15 +1,21 @@
 """The networks of the book: each function builds one, untrained."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
 from helpers.checks import IMAGE_SHAPE
 
 PIXELS = 28 * 28
-SLOPE = 0.2  # of LeakyReLU below zero; Radford et al. 2016
+NEGATIVE_SLOPE = 0.2  # of the leaky ReLU; Radford et al. 2016
 
 
+<<<<<<< HEAD
 def build_classifier(feature_size: int = 64) -> keras.Sequential:
+=======
+def build_classifier(feature_size: int = 32) -> keras.Model:
+>>>>>>> main
     """Return a digit classifier, (batch, 28, 28, 1) -> (batch, 10) logits, with a layer named "features"."""
     return keras.Sequential(
         [
@@ -24,11 +30,12 @@ def build_classifier(feature_size: int = 64) -> keras.Sequential:
     )
 
 
-def build_feature_extractor(classifier):
+def build_feature_extractor(classifier: keras.Model) -> keras.Model:
     """Return the part of a classifier that ends at its features: (batch, 28, 28, 1) -> (batch, feature_size)."""
     return keras.Model(classifier.inputs[0], classifier.get_layer("features").output, name="feature_extractor")
 
 
+<<<<<<< HEAD
 def build_dense_generator(latent_size, widths=(256, 256), batch_norm=False):
     """Return a dense generator, (batch, latent_size) -> (batch, 28, 28, 1) in [0, 1].
 
@@ -49,43 +56,58 @@ def build_dense_generator(latent_size, widths=(256, 256), batch_norm=False):
 
 
 def build_dense_discriminator(widths=(256, 256)):
+=======
+def build_dense_generator(latent_size: int, widths: Sequence[int] = (128, 256)) -> keras.Model:
+    """Return a dense generator, (batch, latent_size) -> (batch, 28, 28, 1) in [0, 1]."""
+    network = keras.Sequential([keras.Input((latent_size,))], name="generator")
+    for width in widths:
+        network.add(layers.Dense(width, use_bias=False))  # batch normalisation brings its own shift
+        network.add(layers.BatchNormalization())
+        network.add(layers.LeakyReLU(NEGATIVE_SLOPE))
+    network.add(layers.Dense(PIXELS, activation="sigmoid"))
+    network.add(layers.Reshape(IMAGE_SHAPE))
+    return network
+
+
+def build_dense_discriminator(widths: Sequence[int] = (256, 128)) -> keras.Model:
+>>>>>>> main
     """Return a dense discriminator, (batch, 28, 28, 1) -> (batch, 1) logits."""
     network = keras.Sequential([keras.Input(IMAGE_SHAPE), layers.Flatten()], name="discriminator")
     for width in widths:
         network.add(layers.Dense(width))
-        network.add(layers.LeakyReLU(SLOPE))
+        network.add(layers.LeakyReLU(NEGATIVE_SLOPE))
     network.add(layers.Dense(1))
     return network
 
 
-def build_convolutional_generator(latent_size, channels=32):
+def build_convolutional_generator(latent_size: int, channels: int = 32) -> keras.Model:
     """Return a convolutional generator, (batch, latent_size) -> (batch, 28, 28, 1) in [0, 1]."""
     return keras.Sequential(
         [
             keras.Input((latent_size,)),
             layers.Dense(7 * 7 * 2 * channels, use_bias=False),
             layers.BatchNormalization(),
-            layers.LeakyReLU(SLOPE),
+            layers.LeakyReLU(NEGATIVE_SLOPE),
             layers.Reshape((7, 7, 2 * channels)),
             layers.Conv2DTranspose(channels, 4, strides=2, padding="same", use_bias=False),  # (batch, 14, 14, channels)
             layers.BatchNormalization(),
-            layers.LeakyReLU(SLOPE),
+            layers.LeakyReLU(NEGATIVE_SLOPE),
             layers.Conv2DTranspose(1, 4, strides=2, padding="same", activation="sigmoid"),  # (batch, 28, 28, 1)
         ],
         name="generator",
     )
 
 
-def build_convolutional_discriminator(channels=32):
+def build_convolutional_discriminator(channels: int = 32) -> keras.Model:
     """Return a convolutional discriminator, (batch, 28, 28, 1) -> (batch, 1) logits."""
     return keras.Sequential(
         [
             keras.Input(IMAGE_SHAPE),
             # No bias: TensorFlow 2.20 tries to fuse it with LeakyReLU, fails, and says so in every notebook.
             layers.Conv2D(channels, 4, strides=2, padding="same", use_bias=False),  # (batch, 14, 14, channels)
-            layers.LeakyReLU(SLOPE),
+            layers.LeakyReLU(NEGATIVE_SLOPE),
             layers.Conv2D(2 * channels, 4, strides=2, padding="same", use_bias=False),  # (batch, 7, 7, 2 * channels)
-            layers.LeakyReLU(SLOPE),
+            layers.LeakyReLU(NEGATIVE_SLOPE),
             layers.Flatten(),
             layers.Dense(1),
         ],
@@ -93,7 +115,7 @@ def build_convolutional_discriminator(channels=32):
     )
 
 
-def build_dense_encoder(latent_size, widths=(400, 200)):
+def build_dense_encoder(latent_size: int, widths: Sequence[int] = (400, 200)) -> keras.Model:
     """Return a dense encoder, (batch, 28, 28, 1) -> mean and log-variance of q(z | x), (batch, latent_size) each."""
     images = keras.Input(IMAGE_SHAPE)
     hidden = layers.Flatten()(images)  # (batch, 784)
@@ -104,7 +126,7 @@ def build_dense_encoder(latent_size, widths=(400, 200)):
     return keras.Model(images, (mean, log_variance), name="encoder")
 
 
-def build_dense_decoder(latent_size, widths=(200, 400)):
+def build_dense_decoder(latent_size: int, widths: Sequence[int] = (200, 400)) -> keras.Model:
     """Return a dense decoder, (batch, latent_size) -> (batch, 28, 28, 1) logits of Bernoulli pixels."""
     network = keras.Sequential([keras.Input((latent_size,))], name="decoder")
     for width in widths:
@@ -114,7 +136,7 @@ def build_dense_decoder(latent_size, widths=(200, 400)):
     return network
 
 
-def give_each_class_a_logit(discriminator, classes=10):
+def give_each_class_a_logit(discriminator: keras.Model, classes: int = 10) -> keras.Model:
     """Return a discriminator with its last layer, of one logit, replaced by a new one with a logit for each class."""
     logits = layers.Dense(classes)(discriminator.layers[-2].output)  # (batch, classes)
     return keras.Model(discriminator.inputs[0], logits, name=discriminator.name)

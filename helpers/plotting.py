@@ -1,15 +1,17 @@
 """Figures: each function draws on an Axes that it is given and returns it; none of them shows anything."""
 
 import itertools
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGIT_COLORS = plt.colormaps["tab10"].colors
 
 
-def use_book_style():
+def use_book_style() -> None:
     """Set what all figures of the book share: size, resolution, type, quiet axes."""
     plt.rcParams.update(
         {
@@ -26,7 +28,7 @@ def use_book_style():
     )
 
 
-def show_images(ax, images, columns, label=None):
+def show_images(ax: Axes, images: np.ndarray, columns: int, label: str | None = None) -> Axes:
     """Draw images, (count, 28, 28, 1) in [0, 1], as a grid of so many columns, with a small label above."""
     ax.imshow(_tile(images, columns), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
     ax.set_axis_off()
@@ -35,7 +37,7 @@ def show_images(ax, images, columns, label=None):
     return ax
 
 
-def show_rows(ax, rows):
+def show_rows(ax: Axes, rows: Mapping[str, np.ndarray]) -> Axes:
     """Draw rows of images, {name: (count, 28, 28, 1)}, one under the other, each with its name at the left."""
     mosaic = _tile(np.concatenate(list(rows.values())), columns=len(next(iter(rows.values()))))
     ax.imshow(mosaic, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
@@ -47,7 +49,9 @@ def show_rows(ax, rows):
     return ax
 
 
-def plot_curves(ax, curves, x, xlabel, ylabel):
+def plot_curves(
+    ax: Axes, curves: Mapping[str, Sequence[float]], x: Sequence[float] | np.ndarray, xlabel: str, ylabel: str
+) -> Axes:
     """Draw curves, {name: values}, over x, told apart by colour and line style."""
     for style, (name, values) in zip(itertools.cycle(("-", "--", ":", "-.")), curves.items(), strict=False):
         ax.plot(x, values, style, label=name)
@@ -57,13 +61,13 @@ def plot_curves(ax, curves, x, xlabel, ylabel):
     return ax
 
 
-def plot_latent_plane(ax, latent, labels):
+def plot_latent_plane(ax: Axes, latent: np.ndarray, labels: np.ndarray) -> Axes:
     """Draw latent vectors, (count, 2), as points in their digit's colour, with each digit at its median."""
     for digit, color in enumerate(DIGIT_COLORS):
         points = latent[labels == digit]
         if not len(points):
             continue
-        ax.scatter(*points.T, s=9, color=color, alpha=0.7, linewidths=0)
+        ax.scatter(points[:, 0], points[:, 1], s=9, color=color, alpha=0.7, linewidths=0)
         ax.annotate(
             str(digit),
             np.median(points, axis=0),
@@ -79,7 +83,7 @@ def plot_latent_plane(ax, latent, labels):
     return ax
 
 
-def describe_digits(labels):
+def describe_digits(labels: np.ndarray) -> str:
     """Return in words how many of each digit there are, for alternative texts: "3 digits: 2 zeros, 1 six"."""
     counts = np.bincount(labels, minlength=10)
     plurals = ("sixes" if name == "six" else f"{name}s" for name in DIGIT_NAMES)
@@ -88,7 +92,7 @@ def describe_digits(labels):
     return f"{len(labels)} digits: {listed}"
 
 
-def _tile(images, columns, gap=2):
+def _tile(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
     """Return images as one picture, gap white pixels apart; the last row is filled up with white."""
     count, height, width, _ = images.shape
     lines = -(-count // columns)

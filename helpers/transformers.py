@@ -1,5 +1,8 @@
 """Small transformers from Keras layers, greedy generation inside one graph, and the attention weights for drawing."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -13,21 +16,23 @@ class TransformerError(ValueError):
 class Positions(layers.Layer):
     """Adds a learnt vector for each position: (batch, positions, width) -> the same, positions up to length."""
 
-    def __init__(self, length, **options):
+    def __init__(self, length: int, **options: Any) -> None:
         super().__init__(**options)
         self.length = length
 
-    def build(self, shape):
+    def build(self, shape: tuple) -> None:
         """Create the vectors, (length, width)."""
         self.vectors = self.add_weight(shape=(self.length, shape[-1]), initializer="random_normal", name="vectors")
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         if x.shape[1] is not None and x.shape[1] > self.length:
             raise TransformerError(f"a sequence has {x.shape[1]} tokens; the model is built for {self.length} at most.")
         return x + self.vectors[: tf.shape(x)[1]]
 
 
-def apply_block(x, heads, *, causal, memory=None, name="block"):
+def apply_block(
+    x: keras.KerasTensor, heads: int, *, causal: bool, memory: keras.KerasTensor | None = None, name: str = "block"
+) -> keras.KerasTensor:
     """Add one pre-norm transformer block to a Keras graph: (batch, positions, width) -> (batch, positions, width).
 
     Each part reads its layer-normalised input and adds to it: self-attention, in which a position sees itself and
@@ -50,7 +55,9 @@ def apply_block(x, heads, *, causal, memory=None, name="block"):
     return x + layers.Dense(width, name=f"{name}_out")(hidden)
 
 
-def build_decoder_only(vocabulary, length, *, width=64, heads=4, blocks=2, causal=True):
+def build_decoder_only(
+    vocabulary: int, length: int, *, width: int = 64, heads: int = 4, blocks: int = 2, causal: bool = True
+) -> keras.Model:
     """Return a model, tokens (batch, positions) int32 -> logits (batch, positions, vocabulary) of the next token.
 
     positions: up to length. causal=False takes the mask away, so that each position sees the whole sequence.
@@ -60,7 +67,9 @@ def build_decoder_only(vocabulary, length, *, width=64, heads=4, blocks=2, causa
     return keras.Model(tokens, layers.Dense(vocabulary, name="logits")(x), name="decoder_only")
 
 
-def build_encoder_only(vocabulary, length, *, width=64, heads=4, blocks=2):
+def build_encoder_only(
+    vocabulary: int, length: int, *, width: int = 64, heads: int = 4, blocks: int = 2
+) -> keras.Model:
     """Return a model, tokens (batch, positions) int32 -> logits (batch, positions, vocabulary) of the same positions.
 
     Each position sees the whole sequence; vectors for other uses are the output of its layer "encoder_norm".
@@ -70,7 +79,9 @@ def build_encoder_only(vocabulary, length, *, width=64, heads=4, blocks=2):
     return keras.Model(tokens, layers.Dense(vocabulary, name="logits")(x), name="encoder_only")
 
 
-def build_encoder_decoder(vocabulary, source_length, length, *, width=64, heads=4, blocks=2):
+def build_encoder_decoder(
+    vocabulary: int, source_length: int, length: int, *, width: int = 64, heads: int = 4, blocks: int = 2
+) -> keras.Model:
     """Return a model, [source (batch, others), tokens (batch, positions)] int32 -> logits as build_decoder_only.
 
     The encoder sees the whole source, the decoder its own tokens so far and all that the encoder makes of the source.
@@ -81,13 +92,13 @@ def build_encoder_decoder(vocabulary, source_length, length, *, width=64, heads=
     return keras.Model([source, tokens], layers.Dense(vocabulary, name="logits")(x), name="encoder_decoder")
 
 
-def find_attention(model, inputs):
+def find_attention(model: keras.Model, inputs: Any) -> dict[str, tf.Tensor]:
     """Return the attention weights of a model, {layer: (batch, heads, positions, positions seen)}; they sum to one."""
     attending = [layer for layer in model.layers if isinstance(layer, layers.MultiHeadAttention)]
     return keras.Model(model.input, {layer.name: layer.output[1] for layer in attending})(inputs)
 
 
-def build_generator(model):
+def build_generator(model: keras.Model) -> Callable[..., np.ndarray]:
     """Return generate(tokens, count, source=None): the most probable next token, count times, in one graph.
 
     tokens: (batch, start) int32, start > 0; returns (batch, start + count). source: what an encoder-decoder reads,
@@ -102,7 +113,7 @@ def build_generator(model):
         decoder = keras.Model([memory, model.inputs[1]], model.output)
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2 + [tf.TensorSpec((), tf.int32)])
-    def extend(source, tokens, end):
+    def extend(source: tf.Tensor, tokens: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
         read = encoder(source) if reads_source else None
         while tf.shape(tokens)[1] < end:
             tf.autograph.experimental.set_loop_options(shape_invariants=[(tokens, tf.TensorShape((None, None)))])
@@ -111,7 +122,7 @@ def build_generator(model):
             tokens = tf.concat([tokens, best[:, None]], axis=1)
         return tokens
 
-    def generate(tokens, count, source=None):
+    def generate(tokens: np.ndarray, count: int, source: np.ndarray | None = None) -> np.ndarray:
         start = np.shape(tokens)[1]
         if start < 1 or start + count > length + 1:
             raise TransformerError(
@@ -128,7 +139,18 @@ def build_generator(model):
     return generate
 
 
-def _apply_stack(tokens, vocabulary, length, width, heads, blocks, *, causal, name, memory=None):
+def _apply_stack(
+    tokens: keras.KerasTensor,
+    vocabulary: int,
+    length: int,
+    width: int,
+    heads: int,
+    blocks: int,
+    *,
+    causal: bool,
+    name: str,
+    memory: keras.KerasTensor | None = None,
+) -> keras.KerasTensor:
     """Embedding, positions, blocks and a last norm: tokens (batch, positions) -> (batch, positions, width)."""
     x = layers.Embedding(vocabulary, width, name=f"{name}_embedding")(tokens)
     x = Positions(length, name=f"{name}_positions")(x)

@@ -15,11 +15,10 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from helpers import data, losses, models, scorecard
+from helpers import data, losses, models, scorecard, training
 from helpers.book import runtime
 from helpers.checks import IMAGE_SHAPE
 from studies.gan_mnist import UNITS, draw_grid, jackknife, score, take_distance
-from studies.vae_likelihood import save_arrays
 
 SEEDS = 1
 SELECTION = "none"
@@ -60,29 +59,15 @@ class Tutorial:
                 g_loss = losses.generator_loss(fake_logits)
                 d_loss = losses.discriminator_loss(real_logits, fake_logits)
             g_weights, d_weights = self.generator.trainable_variables, self.discriminator.trainable_variables
-            g_slopes, d_slopes = (
-                generator_tape.gradient(g_loss, g_weights),
-                discriminator_tape.gradient(d_loss, d_weights),
-            )
-            self.optimizers[0].apply(g_slopes, g_weights)
-            self.optimizers[1].apply(d_slopes, d_weights)
+            g_gradients = generator_tape.gradient(g_loss, g_weights)
+            d_gradients = discriminator_tape.gradient(d_loss, d_weights)
+            self.optimizers[0].apply(g_gradients, g_weights)
+            self.optimizers[1].apply(d_gradients, d_weights)
 
     def sample(self, count, seed):
         """Return images, (count, 28, 28, 1) in [0, 1], of latent vectors drawn from N(0, I) with this seed."""
         latent = models.draw_latent(count, self.latent_size, seed)
         return np.clip(self.generator.predict(latent, batch_size=500, verbose=0) / 2.0 + 0.5, 0.0, 1.0)
-
-    def save(self, file, made_with, seconds):
-        """Store the state, the settings that it was made with, and the seconds of each epoch so far, in one step."""
-        save_arrays(file, made_with, *[variable.numpy() for variable in self.variables], seconds=seconds)
-
-    def restore(self, file):
-        """Set the state to a stored one; return what more was stored with it, by name."""
-        with np.load(file, allow_pickle=False) as stored:
-            arrays = dict(stored)
-        for index, variable in enumerate(self.variables):
-            variable.assign(arrays.pop(f"arr_{index}"))
-        return arrays
 
 
 def build_generator(latent_size):
@@ -150,26 +135,23 @@ def train(tutorial, digits, scorer, run, folder):
 
     The seconds are those of one core, and of training alone. The state after each epoch is kept in folder until the
     next one is, and for good where the distance is taken: training goes on from there, or is only looked at again. The
-    curve so far is in folder too, as curve.json. Raises ValueError for a state that was reached with other settings.
+    curve so far is in folder too, as curve.json. Raises CheckpointError for a state reached with other settings.
     """
     steps, epochs = len(digits.train.images) // run["batch_size"], run["epochs"]
     file_of = {epoch: folder / f"epoch_{epoch:03d}.npz" for epoch in range(1, epochs + 1)}
     begun = max((epoch for epoch, file in file_of.items() if file.exists()), default=0)
     batches = data.make_batches(digits.train.images, run["batch_size"], tutorial.seed, held_out=digits.test.images)
     stream = iter(batches.skip(begun * steps))
-    made_with = json.dumps({**run, "epochs": None, "seed": tutorial.seed}, sort_keys=True)
+    made_with = {**run, "epochs": None, "seed": tutorial.seed}
     real, seconds, distances = scorer.extract(digits.test.images[: scorer.count]), [], {}
     for epoch, file in file_of.items():
         if file.exists():
-            more = tutorial.restore(file)
-            seconds = more["seconds"].tolist()
-            if more["made_with"] != made_with:
-                raise ValueError(f"{file} was made with {more['made_with']}, expected {made_with}; delete {folder}.")
+            seconds = training.restore_state(file, made_with, tutorial.variables)["seconds"].tolist()
         elif epoch > begun:
             start = time.process_time()
             tutorial.learn(stream, tf.constant(steps))
             seconds.append(time.process_time() - start)
-            tutorial.save(file, made_with, seconds)
+            training.save_state(file, made_with, tutorial.variables, seconds=seconds)
             if epoch - 1 not in (0, *LOOKED_AT):
                 file_of[epoch - 1].unlink(missing_ok=True)
         else:

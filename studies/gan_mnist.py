@@ -27,7 +27,7 @@ RUNS = {
         "channels": 16,
         "batch_size": 64,
         "learning_rate": 2e-3,
-        "momentum": 0.5,
+        "beta_1": 0.5,
         "penalty_weight": 0.5,
         "steps": 10_000,
     },
@@ -36,7 +36,7 @@ RUNS = {
         "channels": 16,
         "batch_size": 64,
         "learning_rate": 2e-3,
-        "momentum": 0.5,
+        "beta_1": 0.5,
         "penalty_weight": 0.5,
         "steps": 10_000,
     },
@@ -136,7 +136,7 @@ def build_gan(run, seed):
 
 def train(gan, digits, run, stopwatch):
     """Train either kind of GAN on the training digits."""
-    halves = [training.build_optimizer(run["learning_rate"], run["steps"], run["momentum"]) for _ in range(2)]
+    halves = [training.build_optimizer(run["learning_rate"], run["steps"], run["beta_1"]) for _ in range(2)]
     steps = run["steps"] // EPOCHS
     gan.compile(*halves, steps_per_execution=training.find_steps_per_call(steps))
     labels = digits.train.labels if run["conditional"] else None

@@ -20,8 +20,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from helpers import losses, mixtures, models
+from helpers import losses, models, training
 from helpers.book import runtime
+from studies import mixtures
 from tools.studies import study_digest
 
 SEEDS = 10
@@ -41,8 +42,8 @@ RUNS = {
         "batch_size": 100,
         "learning_rate": 1e-4,
         "final_share": 1.0,
-        "momentum": 0.8,
-        "momentum_2": 0.999,
+        "beta_1": 0.8,
+        "beta_2": 0.999,
         "averaging": 0.0,
         "looked_at": (20_000, 100_000, 200_000),
         "seeds": 1,
@@ -56,8 +57,8 @@ DEFAULTS = {
     "batch_size": 256,  # points of each kind in a step, whether they are judged one by one or in packs
     "learning_rate": 3e-3,
     "final_share": 0.1,  # of the learning rate, which falls along a cosine
-    "momentum": 0.5,
-    "momentum_2": 0.99,  # of squared slopes: they change as the other half learns, and 0.999 is slow to notice
+    "beta_1": 0.5,
+    "beta_2": 0.99,  # of squared gradients: they change as the other network learns, and 0.999 is slow to notice
     "averaging": 0.999,  # the weight of the past in the generator's running average; 0 for none
     "looked_at": (),  # steps on the way after which the modes are counted too
 }
@@ -111,14 +112,14 @@ def pairing_loss(higher_logits, lower_logits):
     return tf.reduce_mean(tf.nn.softplus(lower_logits - higher_logits))
 
 
-def slope_penalty(slopes):
-    """Return half the squared length of the discriminator's slopes, the mean over the batch, a scalar.
+def gradient_penalty(gradients):
+    """Return half the squared length of the discriminator's gradients, the mean over the batch, a scalar.
 
-    slopes: (batch, coordinates), of the logits with respect to points: real ones (R1) and generated ones (R2). It
-    keeps both halves from circling around the solution, where slopes are zero.
+    gradients: (batch, coordinates), of the logits with respect to points: real ones (R1) and generated ones (R2). It
+    keeps both networks from circling around the solution, where gradients are zero.
     Source: Mescheder et al. 2018, equation 9; Huang et al. 2024, section 2, for both at once.
     """
-    return 0.5 * tf.reduce_mean(tf.reduce_sum(tf.square(slopes), axis=-1))
+    return 0.5 * tf.reduce_mean(tf.reduce_sum(tf.square(gradients), axis=-1))
 
 
 class PlaneGAN:
@@ -134,7 +135,7 @@ class PlaneGAN:
         self.generator = build_generator(run["steepness"])
         self.discriminator = build_discriminator(run["packed"])
         rate = keras.optimizers.schedules.CosineDecay(run["learning_rate"], run["steps"], alpha=run["final_share"])
-        betas = {"beta_1": run["momentum"], "beta_2": run["momentum_2"]}
+        betas = {name: run[name] for name in ("beta_1", "beta_2")}
         averages = {"use_ema": True, "ema_momentum": run["averaging"]} if run["averaging"] else {}
         self.optimizers = [keras.optimizers.Adam(rate, **betas, **more) for more in (averages, {})]
         for optimizer, network in zip(self.optimizers, (self.generator, self.discriminator), strict=True):
@@ -178,7 +179,7 @@ class PlaneGAN:
                 with tf.GradientTape() as point_tape:
                     point_tape.watch(both)
                     logits = self.discriminator(both)  # (2 * batch, 1)
-                penalty = 2.0 * slope_penalty(point_tape.gradient(logits, both))  # the mean over both, twice: R1 + R2
+                penalty = 2.0 * gradient_penalty(point_tape.gradient(logits, both))  # twice the mean: R1 + R2
                 loss = pairing_loss(*tf.split(logits, 2)) + self.penalty_weight(step) * penalty
             else:
                 loss = losses.discriminator_loss(*tf.split(self.discriminator(both), 2))
@@ -208,20 +209,6 @@ class PlaneGAN:
     def sample(self, count, seed):
         """Return generated points, (count, 2), of latent points drawn from N(0, I) with this seed."""
         return self.scale * self.generator(models.draw_latent(count, LATENT_SIZE, seed)).numpy()
-
-    def save(self, file, seconds):
-        """Store the state and the seconds of each part so far, in one step."""
-        unfinished = file.with_suffix(".unfinished")
-        with unfinished.open("wb") as stream:
-            np.savez(stream, *[variable.numpy() for variable in self.variables], seconds=seconds)
-        unfinished.replace(file)
-
-    def restore(self, file):
-        """Set the state to a stored one; return the seconds that it took, part by part."""
-        with np.load(file, allow_pickle=False) as stored:
-            for index, variable in enumerate(self.variables):
-                variable.assign(stored[f"arr_{index}"])
-            return stored["seconds"].tolist()
 
 
 def build_gan(run, seed):
@@ -267,12 +254,12 @@ def train(gan, folder, made_with, look):
         reached = min(step + STEPS_PER_PART, gan.run["steps"])
         file = folder / f"{made_with}_{reached:06d}.npz"
         if file.exists():
-            seconds = gan.restore(file)
+            seconds = training.restore_state(file, {"code": made_with}, gan.variables)["seconds"].tolist()
         else:
             begun = time.process_time()
             gan.learn(tf.constant(reached - step))
             seconds = [*seconds, time.process_time() - begun]
-            gan.save(file, seconds)
+            training.save_state(file, {"code": made_with}, gan.variables, seconds=seconds)
         look(reached)
     gan.average()
     return seconds

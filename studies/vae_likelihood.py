@@ -95,52 +95,6 @@ class IWAE(models.VAE):
         return -tf.reduce_mean(bound), -tf.reduce_mean(log_likelihood), tf.reduce_mean(log_ratio)
 
 
-class Checkpoints(keras.callbacks.Callback):
-    """Keeps weights, the optimiser's state and the seconds spent in a file, from which training goes on."""
-
-    def __init__(self, file, made_with, variables):
-        super().__init__()
-        self.file, self.made_with, self.variables = file, made_with, variables
-        self.spent, self.begun = 0.0, time.process_time()
-
-    @property
-    def seconds(self):
-        """The CPU seconds of training so far, those before a stop included."""
-        return self.spent + time.process_time() - self.begun
-
-    def restore(self):
-        """Set the variables to the stored state, if there is one; return how many epochs led there."""
-        stored = load_arrays(self.file, self.made_with)
-        if stored is None:
-            return 0
-        for index, variable in enumerate(self.variables):
-            variable.assign(stored[f"arr_{index}"])
-        self.spent = float(stored["seconds"])
-        return int(stored["epochs"])
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Store the state after some of the epochs; the last of a phase is among them."""
-        if (epoch + 1) % CHECKPOINT_EPOCHS == 0 or epoch + 1 == self.params["epochs"]:
-            arrays = [variable.numpy() for variable in self.variables]
-            save_arrays(self.file, self.made_with, *arrays, epochs=epoch + 1, seconds=self.seconds)
-
-
-def save_arrays(file, made_with, *arrays, **more):
-    """Store arrays as an .npz file in one step; made_with: the digest of the code that they come from."""
-    unfinished = file.with_suffix(".unfinished")
-    with unfinished.open("wb") as stream:
-        np.savez(stream, *arrays, **more, made_with=made_with)
-    unfinished.replace(file)
-
-
-def load_arrays(file, made_with):
-    """Return the arrays of a file by name; None where there is no file, or other code has made it."""
-    if not file.exists():
-        return None
-    with np.load(file, allow_pickle=False) as stored:
-        return dict(stored) if stored["made_with"] == made_with else None
-
-
 def build_dense(width, latent_size, mean):
     """Return an encoder and a decoder with two gated hidden layers each; mean: the pixels' means, (28, 28, 1).
 
@@ -248,28 +202,20 @@ def build(run, mean, seed):
 def train(vae, digits, run, file, made_with):
     """Train to the last of the run's epochs, from a checkpoint if there is one; return the CPU seconds.
 
-    The learning rate falls to zero over all phases, along one cosine. Raises LeakError and ImageError.
+    The learning rate falls to zero over all phases, along one cosine. Raises LeakError and ImageError, and
+    CheckpointError for a checkpoint of other code.
     """
     steps, last = len(digits.train.images) // run["batch_size"], run["phases"][-1][1]
     optimizer = training.build_optimizer(run["learning_rate"], last * steps)
-    optimizer.build(vae.trainable_variables)
-    checkpoints = Checkpoints(file, made_with, [*vae.trainable_variables, *optimizer.variables])
-    done = checkpoints.restore()
-    batches = data.make_batches(digits.train.images, run["batch_size"], vae.seed, digits.test.images, binary=True)
+    checkpoint = training.Checkpoint(file, CHECKPOINT_EPOCHS, code=made_with)
+    batches = data.make_batches(
+        digits.train.images, run["batch_size"], vae.seed, digits.test.images, binary=True, start=checkpoint.read
+    )
     for samples, end in run["phases"]:
-        if end > done:
-            vae.samples = samples
-            vae.compile(optimizer, steps_per_execution=training.find_steps_per_call(steps))
-            vae.fit(
-                batches.skip(done * steps),
-                initial_epoch=done,
-                epochs=end,
-                steps_per_epoch=steps,
-                callbacks=[checkpoints],
-                verbose=0,
-            )
-            done = end
-    return checkpoints.seconds
+        vae.samples = samples
+        vae.compile(optimizer, steps_per_execution=training.find_steps_per_call(steps))
+        vae.fit(batches, epochs=end, steps_per_epoch=steps, callbacks=[checkpoint], verbose=0)
+    return checkpoint.seconds
 
 
 class Evaluation:
@@ -279,21 +225,21 @@ class Evaluation:
     """
 
     def __init__(self, vae, rows, folder, made_with):
-        self.vae, self.draws, self.folder, self.made_with = vae, rows // BLOCK, folder, made_with
+        self.vae, self.draws, self.folder, self.made_with = vae, rows // BLOCK, folder, {"code": made_with}
         self.seconds = 0.0
 
     def take(self, name, images, samples):
         """Return the bounds of binary images, (count, 28, 28, 1), as take_bounds does; name is that of the file."""
         file = self.folder / f"{name}.npz"
-        stored = load_arrays(file, self.made_with) or {"arr_0": np.empty((0, 3)), "seconds": 0.0}
-        bounds, spent, begun = stored["arr_0"], float(stored["seconds"]), time.process_time()
+        stored = training.restore_state(file, self.made_with, ()) or {"bounds": np.empty((0, 3)), "seconds": 0.0}
+        bounds, spent, begun = stored["bounds"], float(stored["seconds"]), time.process_time()
         seconds = spent
         for start in range(len(bounds), len(images), BLOCK):
             block = images[start : start + BLOCK]
             weights = self.vae.log_weights(block, samples, EVALUATION_SEED + start, draws_at_once=self.draws)
             bounds = np.concatenate([bounds, take_bounds(weights)])
             seconds = spent + time.process_time() - begun
-            save_arrays(file, self.made_with, bounds, seconds=seconds)
+            training.save_state(file, self.made_with, (), bounds=bounds, seconds=seconds)
         self.seconds += seconds
         return bounds
 

@@ -9,8 +9,10 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+Finding = tuple[str, str, str]  # kind, text, cure
 OLDEST, NEWEST = (3, 11), (3, 13)  # Keras 3.13 needs Python 3.11; TensorFlow 2.20 has wheels up to 3.13
 LIGHT = {  # what a chapter imports: as what, and from which version on
     "numpy": ("numpy", "2.0"),
@@ -23,7 +25,7 @@ PINS = Path(__file__).parents[2] / "requirements.txt"  # in a checkout; not wher
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONIOENCODING": "utf-8"}
 
 
-def examine():
+def examine() -> int:
     """Print a line about each thing that the book needs, with what to do where it is wrong; return how many are."""
     kinds = []
     for findings in (check_python(), check_packages(LIGHT), check_data(), check_packages(HEAVY), check_run()):
@@ -34,7 +36,7 @@ def examine():
     return kinds.count("PROBLEM")
 
 
-def check_python():
+def check_python() -> Iterator[Finding]:
     """Yield (kind, text, cure) about Python and where its packages are; kind is "ok", "note" or "PROBLEM"."""
     cure = "take 3.11, 3.12 or 3.13: `make clean`, then `PYTHON=/path/to/python3.12 make book`"
     yield _judge(OLDEST <= sys.version_info[:2] <= NEWEST, f"Python {sys.version.split()[0]}", cure)
@@ -43,7 +45,7 @@ def check_python():
     yield _judge(apart, f"packages in {sys.prefix}", cure, "note")
 
 
-def check_packages(packages):
+def check_packages(packages: dict[str, tuple[str, str]]) -> Iterator[Finding]:
     """Yield findings about each package: its version, and whether it can be imported."""
     pins = dict(re.findall(r"(?m)^([\w-]+)==(\S+)", PINS.read_text(encoding="utf-8") if PINS.exists() else ""))
     for name, (module, oldest) in packages.items():
@@ -65,7 +67,7 @@ def check_packages(packages):
             yield _judge(found == pins.get(name, found), f"{name} {found}, wanted {wanted}", cure, "note")
 
 
-def check_data():
+def check_data() -> Iterator[Finding]:
     """Yield findings about the digits of both profiles, as far as they can be known without TensorFlow."""
     works, said = _run("from sklearn.datasets import load_digits as load; print(load().images.shape)")
     yield _judge(works and said == "(1797, 8, 8)", f"scikit-learn's digits: {said}", "mend scikit-learn first")
@@ -77,7 +79,7 @@ def check_data():
         yield "note", "MNIST is not on this machine", cure
 
 
-def check_run():
+def check_run() -> Iterator[Finding]:
     """Yield findings about the MNIST file's contents, and the profile, seed and device that a chapter would use."""
     path, named = _find_mnist()
     if path.is_file():
@@ -90,20 +92,20 @@ def check_run():
         yield "note", "a GPU that TensorFlow does not see", '`pip install "tensorflow[and-cuda]"`, on Linux only'
 
 
-def _find_mnist():
+def _find_mnist() -> tuple[Path, bool]:
     named, home = os.environ.get("MNIST_NPZ"), os.environ.get("KERAS_HOME") or Path.home() / ".keras"
     return Path(named or Path(home, "datasets", "mnist.npz")), bool(named)
 
 
-def _judge(fits, text, cure, otherwise="PROBLEM"):
+def _judge(fits: bool, text: str, cure: str, otherwise: str = "PROBLEM") -> Finding:
     return ("ok", text, "") if fits else (otherwise, text, cure)
 
 
-def _number(version):
+def _number(version: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", version)[:2]]
 
 
-def _run(code):
+def _run(code: str) -> tuple[bool, str]:
     """Return whether Python code runs in a process of its own, and the last line that it printed, or its error."""
     environment = {**os.environ, **QUIET}
     done = subprocess.run(

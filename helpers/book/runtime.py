@@ -23,7 +23,7 @@ class Settings(NamedTuple):
     device: str
 
 
-def start():
+def start() -> Settings:
     """Seed every random generator, print and return the settings of this run.
 
     BOOK_PROFILE names the profile; unset, it is "full" where TensorFlow sees a GPU and "quick" elsewhere.
@@ -36,7 +36,7 @@ def start():
     return settings
 
 
-def _read_profile(device):
+def _read_profile(device: str) -> str:
     profile = os.environ.get("BOOK_PROFILE") or ("full" if device == "GPU" else "quick")
     if profile not in PROFILES:
         raise ProfileError(
@@ -45,7 +45,7 @@ def _read_profile(device):
     return profile
 
 
-def _read_seed():
+def _read_seed() -> int:
     seed = os.environ.get("BOOK_SEED") or "0"
     if not (seed.isascii() and seed.isdigit() and int(seed) < 2**31):
         raise ProfileError(f"BOOK_SEED is {seed!r}; expected a whole number from 0 to 2147483647. Unset it for 0.")

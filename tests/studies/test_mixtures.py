@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from helpers import mixtures
+from studies import mixtures
 
 MIXTURES = {"ring": mixtures.build_ring(), "grid": mixtures.build_grid()}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers import mixtures
+from studies import mixtures
 from studies import modes as study
 
 METHODS = {"plain GAN": {}, "PacGAN2": {"packed": 2}, "stabilised GAN": {"stabilised": True}}
@@ -64,8 +64,8 @@ def test_pairing_loss_is_its_formula() -> None:
     assert float(study.pairing_loss(higher + 7.0, lower + 7.0)) == pytest.approx(expected)  # only differences count
 
 
-def test_slope_penalty_is_its_formula() -> None:
-    assert float(study.slope_penalty(tf.constant([[3.0, 4.0], [0.0, 1.0]]))) == pytest.approx((25 + 1) / 4)
+def test_gradient_penalty_is_its_formula() -> None:
+    assert float(study.gradient_penalty(tf.constant([[3.0, 4.0], [0.0, 1.0]]))) == pytest.approx((25 + 1) / 4)
 
 
 def test_penalties_fall_from_the_first_weight_to_the_last() -> None:

@@ -177,7 +177,7 @@ def test_sizes_of_the_vae_are_those_of_its_chapter() -> None:
 def test_sizes_of_the_gan_are_those_of_its_chapter() -> None:
     config, case = studies.run_cells("gan", "config")["config"], CASES["GAN"]
     assert (case.batch_size, case.learning_rate) == (config.batch_size, config.learning_rate)
-    assert (case.latent_size, benchmark_ways.MOMENTUM[models.GAN]) == (config.latent_size, config.momentum)
+    assert (case.latent_size, benchmark_ways.MOMENTUM[models.GAN]) == (config.latent_size, config.beta_1)
     for name in ("GAN", "convolutional GAN"):
         kind = CASES[name].network
         generator = getattr(networks, f"build_{kind}_generator")(config.latent_size)  # with the widths that it has

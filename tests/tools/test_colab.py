@@ -13,7 +13,7 @@ from tools.colab_session import ColabSession, snapshot
 from tools.notebook_files import NOTEBOOKS, chapters, read, setup_source, write
 from tools.notebook_structure import verdict_lines
 
-PLAYED_ALWAYS = "vae"
+PLAYED_ALWAYS = "evaluation"  # the quickest
 NOT_PLAYED = pytest.mark.skip(reason="Colab's PyTorch has no CPU build here; `make test` runs the chapter with ours")
 OTHERS = [
     pytest.param(path.stem, marks=[pytest.mark.slow, *([NOT_PLAYED] if "pytorch" in path.stem else [])])
