@@ -42,10 +42,8 @@ def tell_apart(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> float:
     """
     real, fake = _check_pair(*(np.reshape(images, (len(images), -1)) for images in (real, fake)), minimum=10)
     halves = StratifiedKFold(2, shuffle=True, random_state=seed)
-    origin = np.repeat([0, 1], len(real))
-    return float(
-        cross_val_score(SVC(C=10.0), np.concatenate([real, fake]), origin, cv=halves, scoring="roc_auc").mean()
-    )
+    points, origin = np.concatenate([real, fake]), np.repeat([0, 1], len(real))
+    return float(cross_val_score(SVC(C=10.0), points, origin, cv=halves, scoring="roc_auc").mean())
 
 
 def measure_coverage(real: np.ndarray, fake: np.ndarray, neighbours: int = 5) -> float:

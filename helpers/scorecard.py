@@ -73,7 +73,7 @@ class Scorer:
         )
 
 
-def load_classifier(name: str) -> keras.Sequential:
+def load_classifier(name: str) -> keras.Model:
     """Return the classifier whose weights results/weights/NAME holds, in the order of get_weights, as float16."""
     classifier = networks.build_classifier()
     with np.load(find_results() / "weights" / name) as file:

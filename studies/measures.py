@@ -9,12 +9,12 @@ pairs, its standard error is that over the five. For each step down, the record 
 standard errors.
 
 A measure is kept if no gap is against it by three standard errors, on either data set; of the kept, the scorecard has
-the fewest that see every gap by three. The weights of the first classifier are what `helpers.scorecard` loads: the
-file classifier_*.npz that each run leaves in its folder belongs into results/weights.
+the fewest that see every gap by three. The weights of the first classifier are shipped.
 """
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -32,9 +32,22 @@ from helpers.book import runtime
 
 SEEDS = 1  # of the samples: the spread is that over the classifiers
 SELECTION = "validation"
+WEIGHTS = ("classifier_digits.npz", "classifier_mnist.npz")  # one from each run; `helpers.scorecard` loads them
 RUNS = {
-    "digits": {"profile": "quick", "network": "dense", "gan_steps": 4_000, "vae_steps": 2_400, "classifier_epochs": 40},
-    "MNIST": {"profile": "full", "network": "dense", "gan_steps": 4_000, "vae_steps": 5_000, "classifier_epochs": 3},
+    "digits": {
+        "profile": "quick",
+        "weights": "classifier_digits.npz",
+        "gan_steps": 4_000,
+        "vae_steps": 2_400,
+        "classifier_epochs": 40,
+    },
+    "MNIST": {
+        "profile": "full",
+        "weights": "classifier_mnist.npz",
+        "gan_steps": 4_000,
+        "vae_steps": 5_000,
+        "classifier_epochs": 3,
+    },
 }
 CLASSIFIERS = 5
 LATENT_SIZE = 64
@@ -73,11 +86,10 @@ def measure(label: str, folder: Path) -> dict[str, tuple[float, str, float]]:
     runtime.start()
     run = RUNS[label]
     digits = data.load(run["profile"])
-    rows = keep(folder / "rows.npz", lambda: draw_rows(digits, run))
+    rows = keep(folder / "rows", lambda: draw_rows(digits, run))
     draw_table(rows, folder / f"{label}.png")
     found = [measure_rows(digits, rows, run, seed, folder) for seed in range(CLASSIFIERS)]
-    weights = np.load(folder / "classifier-0.npz")
-    np.savez(folder / scorecard.WEIGHTS[digits.name], *(weights[key] for key in weights.files))
+    shutil.copy(folder / f"classifier-{0}.npz", folder / run["weights"])
     values = {name: np.array([one[name] for one in found]) for name in found[0]}  # (CLASSIFIERS,) each
     return summarise(values, label)
 
@@ -140,7 +152,7 @@ def measure_rows(
     if file.exists():
         return json.loads(file.read_text(encoding="utf-8"))
     classifier = networks.build_classifier()
-    weights = keep(folder / f"classifier-{seed}.npz", lambda: train_classifier(digits, run, seed))
+    weights = keep(folder / f"classifier-{seed}", lambda: train_classifier(digits, run, seed))
     classifier.set_weights(list(weights.values()))
     look = keras.Model(classifier.inputs[0], [classifier.get_layer("features").output, classifier.outputs[0]])
     read = partial(look.predict, batch_size=512, verbose=0)
@@ -246,8 +258,9 @@ def train_vae(digits: data.Digits, run: dict) -> models.VAE:
     return vae
 
 
-def keep(file: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Return the arrays that file holds; where there is none, make and store them first."""
+def keep(name: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return the arrays that the file NAME.npz holds; where there is none, make and store them first."""
+    file = name.with_name(f"{name.name}.npz")
     if not file.exists():
         np.savez_compressed(file, **make())
     with np.load(file) as stored:
