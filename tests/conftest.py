@@ -14,5 +14,5 @@ def digits() -> data.Digits:
 
 @pytest.fixture(scope="module")
 def scorer(digits: data.Digits) -> Scorer:
-    """A scorecard whose classifier has been trained briefly."""
-    return Scorer(digits, epochs=4)
+    """The scorecard for them."""
+    return Scorer(digits)
