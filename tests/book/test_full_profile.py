@@ -22,7 +22,11 @@ from helpers.checks import IMAGE_SHAPE
 from tools.breakage_list import SPLITS_SWAPPED, Breakage, apply
 from tools.notebook_files import ROOT, chapters, code_cells, read
 
-pytestmark = pytest.mark.runs_chapters
+pytestmark = [
+    pytest.mark.runs_chapters,
+    # TensorFlow says so of every map of a dataset; of those it may build graphs.
+    pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly:UserWarning"),
+]
 # What a chapter's sizes are cut to, by the last word of their names; other whole numbers are users, units of a layer.
 MOST = {"epochs": 6, "looks": 8, "samples": 6, "steps": 3, "copies": 4, "batch": 32, "size": 32, "images": 400}
 MOST |= {"width": 32, "widths": 64, "out": 32}
