@@ -14,7 +14,7 @@ export PYTHON
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor book lint unit chapter test lab execute bands full studies benchmark breakages colab-test set-repository clean
+.PHONY: help doctor book lint unit chapter test lab execute bands full studies fresh benchmark breakages colab-test set-repository clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -64,13 +64,16 @@ execute: .venv/.installed .venv/.torch ## run the chapters in place and store th
 	$(BIN)/python -m tools.execute $(CHAPTER)
 
 bands: .venv/.installed .venv/.torch ## measure the reference bands of what changed (CHAPTER=vae: one)
-	$(BIN)/python -m tools.bands $(CHAPTER)
+	$(BIN)/python -m tools.measure bands $(CHAPTER)
 
 full: .venv/.installed .venv/.torch ## run the chapters on MNIST, hours on two cores, and write their records (MNIST_NPZ=path, or a download)
-	$(BIN)/python -m tools.full $(CHAPTER)
+	$(BIN)/python -m tools.measure full $(CHAPTER)
 
-studies: .venv/.installed ## run the studies whose record is not of the code as it stands (STUDY=gan_vs_vae_seeds: one)
-	$(BIN)/python -m tools.studies $(STUDY)
+studies: .venv/.installed .venv/.torch ## run the studies whose record is not of the code as it stands (STUDY=gan_vs_vae_seeds: one)
+	$(BIN)/python -m tools.measure studies $(STUDY)
+
+fresh: .venv/.installed .venv/.torch ## measure all that `python -m tools.stale` names (MNIST_NPZ=path, or a download)
+	$(BIN)/python -m tools.measure fresh
 
 benchmark: .venv/.installed .venv/.torch ## compare our training with other ways to do the same, in one table
 	$(BIN)/python -m tools.benchmark

@@ -100,8 +100,8 @@ def pytest_testnodedown(node: object) -> None:
     WORKERS.extend([node.workeroutput["cost"]] if hasattr(node, "workeroutput") else [])
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints the CPU seconds, and how large the processes grew."""
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Prints the CPU seconds, and how large the processes grew; after all tests, what was measured with other code."""
     costs = WORKERS or [find_cost("pytest")]
     by_file = sum((Counter(cost["by_file"]) for cost in costs), Counter())
     terminalreporter.section("cost")
@@ -111,3 +111,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for cost in costs:
         told = f"{cost['name']} grew to {cost['own']:.1f} GB, the largest process that it started to"
         terminalreporter.line(f"{told} {cost['started']:.1f} GB")
+    if config.args_source == pytest.Config.ArgsSource.TESTPATHS:
+        name_stale(terminalreporter)
+
+
+def name_stale(terminalreporter: pytest.TerminalReporter) -> None:
+    """Names what was measured with other code: no failure, and `make fresh` mends it."""
+    from tools.digest import find_unpinned  # both here, because workers have no use for them
+    from tools.stale import find_stale
+
+    terminalreporter.section("measured with other code; `make fresh` measures it again")
+    for one in [] if find_unpinned() else find_stale():
+        terminalreporter.line(str(one))
