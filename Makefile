@@ -1,6 +1,6 @@
 # Every target but doctor makes .venv first when it is missing or older than the pins. `make help` lists them.
 #   PYTHON=/path/to/python3   the interpreter that makes .venv (3.11, 3.12 or 3.13)
-#   CHAPTER=vae               for execute, bands and full: one chapter, or several in quotes
+#   CHAPTER=vae               for chapter: one; for execute, bands and full: one, or several in quotes
 
 BIN := .venv/bin
 PINS := requirements.txt constraints.txt pyproject.toml
@@ -10,9 +10,11 @@ CHAPTER ?=
 STUDY ?=
 PYTHON ?=
 export PYTHON
+# Each file of tests stays in one process, and each chapter in one kernel.
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor book test lab execute bands full studies benchmark breakages colab-test set-repository clean
+.PHONY: help doctor book lint unit chapter test lab execute bands full studies fresh benchmark breakages colab-test set-repository clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -26,8 +28,10 @@ help: ## list these targets
 
 # PyTorch is an extra of one chapter, whose tests skip without it: its CPU build, where the package index offers one.
 .venv/.torch: .venv/.installed requirements-torch.txt
-	@$(BIN)/pip install --quiet --retries 1 --requirement requirements-torch.txt && touch $@ || \
-		echo "No CPU build of PyTorch from this package index: the tests of its chapter will skip."
+	@if said=$$($(BIN)/python -m pip install --quiet --quiet --retries 1 --requirement requirements-torch.txt 2>&1); then touch $@; else \
+		case $$said in *"No matching distribution"*) ;; *) echo "$$said" >&2 ;; esac; \
+		echo "No CPU build of PyTorch from this package index: the tests of its chapter will skip."; \
+	fi
 
 # It makes no .venv: it looks at what there is.
 doctor: ## say what this machine has of what the book needs, and what to do about the rest
@@ -38,11 +42,20 @@ book: .venv/.installed ## build the site from the stored outputs into _build/htm
 	@$(BIN)/jupyter-book build . --all --quiet --nitpick --warningiserror --keep-going
 	@echo "The book is in $(CURDIR)/_build/html; open index.html there."
 
-test: .venv/.installed .venv-colab/.installed .venv/.torch ## check everything: style, spelling, units, chapters, site, one Colab session
+lint: .venv/.installed ## check style, spelling and types, in seconds
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/mypy helpers
+
+unit: .venv/.installed ## check what an edit of helpers needs: its own tests, those of studies, the anatomy of chapters
+	$(PYTEST) tests/helpers tests/studies tests/tools/test_structure.py tests/book/test_notebooks.py
+
+chapter: .venv/.installed .venv/.torch ## check all that concerns one chapter (CHAPTER=vae)
+	$(PYTEST) --chapter "$(CHAPTER)" notebooks tests/book
+
+test: lint .venv-colab/.installed .venv/.torch ## check everything: style, spelling, types, units, chapters, site, one Colab session
+	$(PYTEST) --durations 25
 
 lab: .venv/.installed .venv/.torch ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab notebooks
@@ -51,16 +64,20 @@ execute: .venv/.installed .venv/.torch ## run the chapters in place and store th
 	$(BIN)/python -m tools.execute $(CHAPTER)
 
 bands: .venv/.installed .venv/.torch ## measure the reference bands of what changed (CHAPTER=vae: one)
-	$(BIN)/python -m tools.bands $(CHAPTER)
+	$(BIN)/python -m tools.measure bands $(CHAPTER)
 
 full: .venv/.installed .venv/.torch ## run the chapters on MNIST, hours on two cores, and write their records (MNIST_NPZ=path, or a download)
-	$(BIN)/python -m tools.full $(CHAPTER)
+	$(BIN)/python -m tools.measure full $(CHAPTER)
 
-studies: .venv/.installed ## run the studies whose record is not of the code as it stands (STUDY=gan_vs_vae_seeds: one)
-	$(BIN)/python -m tools.studies $(STUDY)
+studies: .venv/.installed .venv/.torch ## run the studies whose record is not of the code as it stands (STUDY=gan_vs_vae_seeds: one)
+	$(BIN)/python -m tools.measure studies $(STUDY)
+
+fresh: .venv/.installed .venv/.torch ## measure all that `python -m tools.stale` names (MNIST_NPZ=path, or a download)
+	$(BIN)/python -m tools.measure fresh
 
 benchmark: .venv/.installed .venv/.torch ## compare our training with other ways to do the same, in one table
-	$(BIN)/python -m tools.benchmark
+	$(BIN)/python -m tools.measure studies training_speed
+	$(BIN)/python -m studies.training_speed_table
 
 breakages: .venv/.installed ## break the code on purpose and show which check catches it
 	$(BIN)/python -m tools.breakages

@@ -1,26 +1,126 @@
-"""Puts every test process, and so every notebook kernel started by nbval, into the one environment of the book.
+"""One environment for every test process and notebook kernel; `--chapter`; and, at the end, what the tests cost.
 
 It stands in the root so that `pytest notebooks/vae.ipynb` alone gets it too.
 """
 
 import importlib.util
 import os
+import resource
+import sys
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
 from tools.environment import UNSET, quick_environment
+from tools.notebook_files import chapters
 
 os.environ.update(quick_environment())
 for name in UNSET:
     os.environ.pop(name, None)
 
-TORCH_CHAPTER = "code_vae_pytorch"
-RUNNING_IT = {f"{TORCH_CHAPTER}.ipynb", "test_exercises.py", "test_full_profile.py"}
+GIGABYTE = 1e9 if sys.platform == "darwin" else 1e6  # macOS counts bytes here, Linux kilobytes
+DEAREST = 15  # files in the summary
+SPENT: Counter[str] = Counter()  # CPU seconds by test file, in this process
+WORKERS: list[dict] = []  # what each worker said of itself when it ended
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips what runs the chapter on PyTorch where that extra is missing; its outputs are still checked."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds `--chapter`."""
+    parser.addoption("--chapter", metavar="NAME", help="only what concerns this chapter of the book")
+
+
+# What runs
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keeps what `--chapter` asks for, and skips what would run PyTorch where that extra is missing."""
+    wanted = config.getoption("chapter")
+    if wanted is not None:
+        try:
+            chapters([wanted])
+        except ValueError as error:
+            raise pytest.UsageError(str(error)) from error
+        config.hook.pytest_deselected(items=[item for item in items if not concerns(item, wanted)])
+        items[:] = [item for item in items if concerns(item, wanted)]
     if importlib.util.find_spec("torch") is None:
-        for item in items:
-            if item.path.name in RUNNING_IT and TORCH_CHAPTER in item.nodeid.replace("-", "_"):
-                item.add_marker(pytest.mark.skip(reason="PyTorch is not installed: see requirements-torch.txt"))
+        for path in chapters():
+            if "import torch" in path.read_text(encoding="utf-8"):
+                skip_runs(path, items)
+
+
+def concerns(item: pytest.Item, chapter: str) -> bool:
+    """Whether a test is a cell of the chapter, or has the chapter among its parameters: its name, file or page."""
+    values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    named = [getattr(value, "chapter", value) for value in values]
+    return chapter in {item.path.stem, *(Path(value).stem for value in named if isinstance(value, str | Path))}
+
+
+def skip_runs(path: Path, items: list[pytest.Item]) -> None:
+    """Skips the cells of a chapter, and the tests that run its code; what reads it stays."""
+    for item in items:
+        if item.path == path or (concerns(item, path.stem) and item.get_closest_marker("runs_chapters")):
+            item.add_marker(pytest.mark.skip(reason="PyTorch is not installed: see requirements-torch.txt"))
+
+
+# What it costs
+
+
+def cpu_seconds() -> float:
+    """CPU seconds that this process, and those that it started and that have ended, have used."""
+    return sum(os.times()[:4])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Counts the CPU seconds of a test for its file; those of a chapter's kernel come with its last cell."""
+    before = cpu_seconds()
+    try:
+        return (yield)
+    finally:
+        SPENT[item.location[0]] += cpu_seconds() - before
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hands what a worker has used to the process that started it."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["cost"] = find_cost(session.config.workerinput["workerid"])
+
+
+def find_cost(name: str) -> dict:
+    """What this process has used: CPU seconds in all and by file, and peaks of memory in GB."""
+    own, started = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    peaks = {"own": own / GIGABYTE, "started": started / GIGABYTE}
+    return {"name": name, "cpu": cpu_seconds(), "by_file": dict(SPENT), **peaks}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Keeps what a worker handed over; one that crashed has handed over nothing."""
+    WORKERS.extend([node.workeroutput["cost"]] if hasattr(node, "workeroutput") else [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Prints the CPU seconds, and how large the processes grew; after all tests, what was measured with other code."""
+    costs = WORKERS or [find_cost("pytest")]
+    by_file = sum((Counter(cost["by_file"]) for cost in costs), Counter())
+    terminalreporter.section("cost")
+    for file, seconds in by_file.most_common(DEAREST):
+        terminalreporter.line(f"{seconds:7.1f} CPU s  {file}")
+    terminalreporter.line(f"{sum(cost['cpu'] for cost in costs):7.1f} CPU s  in all")
+    for cost in costs:
+        told = f"{cost['name']} grew to {cost['own']:.1f} GB, the largest process that it started to"
+        terminalreporter.line(f"{told} {cost['started']:.1f} GB")
+    if config.args_source == pytest.Config.ArgsSource.TESTPATHS:
+        name_stale(terminalreporter)
+
+
+def name_stale(terminalreporter: pytest.TerminalReporter) -> None:
+    """Names what was measured with other code: no failure, and `make fresh` mends it."""
+    from tools.digest import find_unpinned  # both here, because workers have no use for them
+    from tools.stale import find_stale
+
+    terminalreporter.section("measured with other code; `make fresh` measures it again")
+    for one in [] if find_unpinned() else find_stale():
+        terminalreporter.line(str(one))

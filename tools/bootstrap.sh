@@ -45,6 +45,7 @@ if [ ! -e "$folder/.installed" ]; then
 fi
 rm -f "$folder/.installed"
 echo "Installing $requirements into $folder; the first time this takes some minutes."
-PIP_DISABLE_PIP_VERSION_CHECK=1 "$folder/bin/python" -m pip install --quiet --requirement "$requirements" ||
+# Quiet twice: errors are shown, warnings about the settings of this machine's pip are not.
+PIP_DISABLE_PIP_VERSION_CHECK=1 "$folder/bin/python" -m pip install --quiet --quiet --requirement "$requirements" ||
     refuse "The packages of $requirements could not be installed into $folder; the lines above say why."
 touch "$folder/.installed"

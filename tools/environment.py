@@ -18,7 +18,7 @@ QUICK: Mapping[str, str] = {
 }
 
 # Settings of the caller's shell that would change what a chapter prints, draws or installs.
-UNSET = ("MPLBACKEND", "BOOK_BAND_LOG", "BOOK_REPOSITORY", "COLAB_RELEASE_TAG")
+UNSET = ("MPLBACKEND", "BOOK_REPOSITORY", "COLAB_RELEASE_TAG")
 
 
 def quick_environment(**changes: str) -> dict[str, str]:

@@ -22,10 +22,12 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
+from tools.digest import Code
 from tools.environment import quick_environment
-from tools.notebook_files import ROOT, book_metadata, chapters, code_cells, code_digest, read, write
+from tools.notebook_files import ROOT, book_metadata, chapters, code_cells, read, write
 
 CELL_TIMEOUT_S = 3600
+SAID_BY_THE_CHAPTER = ("full_seeds",)  # metadata of a notebook that is not measured
 
 
 class Run(NamedTuple):
@@ -36,6 +38,7 @@ class Run(NamedTuple):
     cpu_seconds: float  # of all threads of the kernel's process
     peak_memory_mb: int  # largest resident memory of the kernel's process
     alt_texts: dict[int, str]  # by index of the cell
+    reports: list[dict]  # of the chapter's results; see helpers.book.bands.Reference
 
 
 class _OneKernel(KernelSpecManager):
@@ -86,18 +89,20 @@ def run_notebook(
     found = json.loads(probe.outputs[0].text)
     notebook.cells = cells
     alt_texts = {int(index): text for index, text in found["alt"].items()}
-    return Run(notebook, seconds, found["cpu"], found["memory"], alt_texts)
+    return Run(notebook, seconds, found["cpu"], found["memory"], alt_texts, found["reports"])
 
 
 def _probe(expressions: Mapping[str, str]) -> str:
-    """Code that prints what the kernel has used and, from its live variables, the alternative texts of figures."""
+    """Code that prints what the kernel has used and, from its live variables, alternative texts and reports."""
     return (
         "import json, resource, sys, time\n"
         "cpu = time.process_time()\n"
         "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"  # kilobytes, on macOS bytes
         "memory = round(peak / (1e6 if sys.platform == 'darwin' else 1e6 / 1024))\n"
         f"alt = {{index: str(eval(text)) for index, text in {dict(expressions)!r}.items()}}\n"
-        "print(json.dumps({'cpu': cpu, 'memory': memory, 'alt': alt}))"
+        "references = {id(v): v for v in list(globals().values()) if type(v).__name__ == 'Reference'}\n"
+        "reports = [report for reference in references.values() for report in reference.reports]\n"
+        "print(json.dumps({'cpu': cpu, 'memory': memory, 'alt': alt, 'reports': reports}))"
     )
 
 
@@ -107,7 +112,13 @@ def clean(run: Run, digest: str) -> NotebookNode:
     notebook.metadata = NotebookNode(
         kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
         language_info={"name": "python"},
-        book={"digest": digest, "seconds": round(run.seconds, 1), "peak_memory_mb": run.peak_memory_mb},
+        book={
+            **{key: value for key, value in notebook.metadata.get("book", {}).items() if key in SAID_BY_THE_CHAPTER},
+            "digest": digest,
+            "seconds": round(run.seconds, 1),
+            "cpu_seconds": round(run.cpu_seconds, 1),
+            "peak_memory_mb": run.peak_memory_mb,
+        },
     )
     for index, text in run.alt_texts.items():
         notebook.cells[index].metadata.setdefault("mystnb", {}).setdefault("image", {})["alt"] = text
@@ -155,7 +166,7 @@ def main(names: list[str]) -> int:
     failed = 0
     for path in paths:
         shown = path.relative_to(ROOT)
-        digest = code_digest(path)  # before the run: what is edited meanwhile was not run
+        digest = Code(ROOT).digest_chapter(path.stem, "outputs")  # before the run: a later edit was not run
         try:
             run = run_notebook(path, quick_environment())
         except (CellExecutionError, DeadKernelError) as error:
@@ -163,7 +174,7 @@ def main(names: list[str]) -> int:
             failed += 1
             continue
         write(clean(run, digest), path)
-        print(f"{shown}: {run.seconds:.1f} s, {run.peak_memory_mb} MB")
+        print(f"{shown}: {run.seconds:.1f} s, {run.cpu_seconds:.1f} of CPU time, {run.peak_memory_mb} MB", flush=True)
     return 1 if failed else 0
 
 

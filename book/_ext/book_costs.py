@@ -1,27 +1,28 @@
 """The directives `chapter-costs`, `study-costs` and `benchmark-table`: what the book costs, from what was measured.
 
 Measured numbers are never typed by hand. Those of the quick profile come from the metadata of the notebooks
-(`book.seconds`, `book.peak_memory_mb`, written by `make execute`), those of full runs, studies and the benchmark from
-their records in results/full. What was measured with other code than the one that stands is marked.
+(`book.cpu_seconds`, `book.peak_memory_mb`, by `make execute`), those of full runs and studies from their records in
+results/full. What was measured with other code than the one that stands is marked.
 """
 
 import json
 from pathlib import Path
 
+from book_stale import mark
 from book_tables import Table
 
-from tools.notebook_files import band_digest
-from tools.studies import study_digest
+from helpers.book.records import describe_machine
+from studies.training_speed_table import list_rows
 
-OLDER = " (of earlier code)"
+CPU_SECONDS, LONGER = 60, dict.fromkeys(("gan", "vae", "flow", "failures", "large_models", "prompting", "scaling"), 120)
+MEMORY_MB = 3_000
 
 
-def read_quick(path):
-    """(seconds, peak memory in MB) of a notebook in the quick profile, or None where they are not stored."""
-    book = json.loads(Path(path).read_text(encoding="utf-8"))["metadata"].get("book", {})
-    if "seconds" not in book or "peak_memory_mb" not in book:
-        return None
-    return book["seconds"], book["peak_memory_mb"]
+def tell_quick(name, book):
+    """(CPU seconds, peak memory in MB) of a chapter in quick, as texts; in bold where it is over its budget."""
+    seconds, memory = book["cpu_seconds"], book["peak_memory_mb"]
+    told = ((f"{seconds:.0f}", seconds > LONGER.get(name, CPU_SECONDS)), (f"{memory:,}", memory > MEMORY_MB))
+    return [f"**{text}**" if over else text for text, over in told]
 
 
 class CostTable(Table):
@@ -37,7 +38,7 @@ class CostTable(Table):
 class ChapterCosts(CostTable):
     """One row for each notebook of the table of contents, in its order: time and memory in both profiles."""
 
-    header = ("Chapter", "quick: s", "quick: MB", "full: s a run", "full: MB", "full: runs")
+    header = ("Chapter", "quick: CPU s", "quick: MB", "full: CPU s a run", "full: MB", "full: runs")
 
     def rows(self):
         for docname in self.config.external_site_map:
@@ -45,18 +46,20 @@ class ChapterCosts(CostTable):
             if path.suffix != ".ipynb" or not path.exists():
                 continue
             self.env.note_dependency(str(path))
-            quick = read_quick(path)
-            record = self.read_record(path.stem)
-            if quick:
-                seconds, memory = quick
-                yield (f"{{doc}}`/{docname}`", f"{seconds:.0f}", f"{memory:,.0f}", *self._full(record, path))
+            book = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("book", {})
+            if "cpu_seconds" in book:
+                yield f"{{doc}}`/{docname}`", *tell_quick(path.stem, book), *self._full(path.stem)
 
-    def _full(self, record, path):
+    def _full(self, name):
+        record = self.read_record(name)
         if record is None:
             return "not run yet", "", ""
         runs = max(metric["n"] for metric in record["metrics"].values())
-        older = "" if record["code_digest"] == band_digest(path, "full") else OLDER
-        return f"{record['seconds'] / runs:,.0f}", f"{record['peak_memory_mb']:,}", f"{runs}{older}"
+        return (
+            f"{record['seconds'] / runs:,.0f}",
+            f"{record['peak_memory_mb']:,}",
+            f"{runs}{mark(self.env.app, 'full', name)}",
+        )
 
 
 class StudyCosts(CostTable):
@@ -68,20 +71,22 @@ class StudyCosts(CostTable):
         for path in sorted(Path(self.env.srcdir, "studies").glob("*.py")):
             record = self.read_record(path.stem)
             if record:
-                older = "" if record["code_digest"] == study_digest(path) else OLDER
-                minutes = f"{record['seconds'] / 60:,.0f}{older}"
-                yield f"`{path.stem}`", minutes, f"{record['peak_memory_mb']:,}", record["device"], record["date"]
+                minutes = f"{record['seconds'] / 60:,.0f}{mark(self.env.app, 'studies', path.stem)}"
+                machine = record.get("device") or describe_machine(record["machine"])
+                yield f"`{path.stem}`", minutes, f"{record['peak_memory_mb']:,}", machine, record["date"]
 
 
 class BenchmarkTable(CostTable):
-    """The rows that `make benchmark` printed when it wrote its record."""
+    """The rows that `make benchmark` prints, from its record."""
 
     header = ("What", "Measured", "Aim", "")
 
     def rows(self):
-        record = self.read_record("benchmark")
-        for row in record["rows"] if record else ():
-            yield row["what"], row["measured"], row["aim"], {None: "", True: "met", False: "**missed**"}[row["met"]]
+        if self.read_record("training_speed"):
+            older = mark(self.env.app, "studies", "training_speed")
+            for row in list_rows():
+                verdict = {None: "", True: f"met{older}", False: f"**missed**{older}"}[row.met]
+                yield row.what, row.measured, row.aim, verdict
 
 
 def setup(app):

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,12 +12,11 @@ CONTENT, CONFIDENCE = 0.99, 0.95  # a band holds 99 % of runs with 95 % confiden
 MINIMUM_SEEDS = {"quick": 10, "full": 3}  # by profile; fewer make a band wider
 AGREED_REACH = 0.02  # of the value, where all seeds gave the same
 WORSE = ("higher", "lower", "either")
-ROLES = ("result", "held against the band")  # of a value that is reported: it forms the band, or has to lie outside
 WITHIN = "within the reference band"
 
 
 class BandError(ValueError):
-    """A band cannot be formed, or was formed in another way than is asked for."""
+    """A band cannot be formed."""
 
 
 class Band(NamedTuple):
@@ -41,42 +39,52 @@ class Band(NamedTuple):
 
 
 class Reference:
-    """The measured results of one chapter in one profile, against which a run is judged."""
+    """The measured results of one chapter in one profile, against which a run is judged.
+
+    reports: what the chapter has said of its results so far, in order. The engine of tools/measure.py collects it when
+    the last cell has run: {"kind": "verdict", "held" or "check", ...}, the rest as it was given.
+    """
 
     def __init__(self, chapter, profile):
         self.chapter, self.minimum = chapter, MINIMUM_SEEDS[profile]
         path = find_results() / "bands" / f"{profile}.json"
         chapters = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        # While `make bands` listens, the old bands do not count: the chapter may have changed how they are formed.
-        self.metrics = {} if _find_log() else chapters.get(chapter, {}).get("metrics", {})
+        self.metrics = chapters.get(chapter, {}).get("metrics", {})
+        self.reports = []
 
-    def verdict(self, metric, value, *, worse, log=False):
+    def verdict(self, metric, value, *, worse, unit, log=False):
         """Print one line that says whether value, this run's result, lies in the metric's band.
 
-        worse, log: as for form_band; `make bands` records them with the values. A result outside its band, or one that
-        has none yet, is printed and not raised, so that a learner's Run all goes on. Raises BandError where the band
-        was formed otherwise, because the chapter has changed since.
+        unit: in words, such as "nats" or "share of pairs". worse, log: as for form_band. They are measured with the
+        values; a band that was formed otherwise, because the chapter has changed since, counts as none. A result
+        outside its band, or without one, is printed and not raised, so that a learner's Run all goes on.
         """
-        _log_for_measurement(self.chapter, metric, value, worse, log, role=ROLES[0])
+        self.reports.append(
+            {"kind": "verdict", "metric": metric, "value": float(value), "unit": unit, "worse": worse, "log": log}
+        )
         band = self.find_band(metric, worse, log)
         print(f"{self.chapter.upper()} {metric}: {band.judge(value) if band else 'no reference band yet'}")
 
     def excludes(self, metric, value, *, worse, log=False):
         """Return whether the metric has a band and value, such as that of a broken model, lies outside it."""
-        _log_for_measurement(self.chapter, metric, value, worse, log, role=ROLES[1])
+        self.reports.append({"kind": "held", "metric": metric, "value": float(value)})
         band = self.find_band(metric, worse, log)
         return band is not None and band.judge(value) != WITHIN
 
+    def check(self, name, truth):
+        """Print one line, `name: True` or `name: False`: a yes-or-no result that full runs are compared by.
+
+        A check that comes right after `excludes` tells of a band, which may not be there yet: those are not compared.
+        """
+        about_band = bool(self.reports) and self.reports[-1]["kind"] == "held"
+        self.reports.append({"kind": "check", "name": name, "truth": bool(truth), "about_band": about_band})
+        print(f"{name}: {bool(truth)}")
+
     def find_band(self, metric, worse, log=False):
-        """Return the band of a metric, None where none has been measured."""
+        """Return the band of a metric, None where none has been measured, or one that was formed in another way."""
         record = self.metrics.get(metric)
-        if record is None:
+        if record is None or (record["worse"], record["log"]) != (worse, log):
             return None
-        if (record["worse"], record["log"]) != (worse, log):
-            raise BandError(
-                f"{self.chapter} {metric}: the band stands for worse={record['worse']!r}, log={record['log']}, but the "
-                f"chapter asks for worse={worse!r}, log={log}; measure it again with `make bands`."
-            )
         return form_band(record["values"], worse, log, self.minimum)
 
 
@@ -115,17 +123,3 @@ def find_results():
     """Return the folder of results: inside the installed package (as on Colab), else beside it in a checkout."""
     packaged = Path(__file__).parents[1] / "results"
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "results"
-
-
-def _log_for_measurement(chapter, metric, value, worse, log, role):
-    """Append a value, in one of ROLES, to the file through which `make bands` and `make full` listen, if they do."""
-    path = _find_log()
-    if path:
-        entry = {"chapter": chapter, "metric": metric, "value": float(value), "worse": worse, "log": log, "role": role}
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-
-
-def _find_log():
-    """Return the path of the file through which `make bands` listens, None where it does not."""
-    return os.environ.get("BOOK_BAND_LOG")

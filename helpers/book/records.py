@@ -8,7 +8,8 @@ import numpy as np
 
 from helpers.book.bands import WITHIN, Reference, find_results, form_band
 
-KEYS = ("metrics", "seconds", "peak_memory_mb", "device", "versions", "commit", "code_digest", "date")
+KEYS = ("metrics", "seconds", "peak_memory_mb", "versions", "commit", "date")
+EITHER = (("digest", "code_digest"), ("machine", "device"))  # the second: in records from before November 28, 2026
 METRIC_KEYS = ("value", "unit", "standard_error", "n", "seeds")
 
 
@@ -61,11 +62,12 @@ class Record(NamedTuple):
         quick = Reference(self.name, "quick").metrics
         lines = [["", "quick", "full"]]
         for name, entry in self.metrics.items():
-            if entry.get("band") not in quick:
+            band = entry.get("band", name)  # older records call some metrics otherwise than the bands do
+            if band not in quick:
                 raise RecordError(f"{self.name}: {name} has no band in quick; only records of `make full` have.")
-            values = quick[entry["band"]]["values"]
+            values = quick[band]["values"]
             numbers = ((np.mean(values), _standard_error(values)), (entry["value"], entry["standard_error"]))
-            told = f"{entry['band']} ({entry['unit']})"
+            told = f"{band} ({entry['unit']})"
             lines.append([told, *(_format_to_error(mean, error) for mean, error in numbers)])
         return _align(lines)
 
@@ -85,8 +87,14 @@ class Record(NamedTuple):
         minutes = self.stored["seconds"] / 60
         return (
             f"{self.name}: {seeds} seeds, measured {self.stored['date']}, commit {self.stored['commit']}\n"
-            f"in {minutes:.0f} minutes of {self.stored['device']}"
+            f"in {minutes:.0f} minutes of {self.stored.get('device') or describe_machine(self.stored['machine'])}"
         )
+
+
+def describe_machine(machine):
+    """Return in words the machine of a record: its processor, and the threads that each run had of its cores."""
+    named = " and ".join(filter(None, (machine.get("gpu"), machine["cpu"])))
+    return f"{named}, {machine['threads']} of {machine['cores']} cores"
 
 
 def load(name):
@@ -132,8 +140,10 @@ def show_full_run(chapter):
 
 def check(stored, name):
     """Raise RecordError, naming the first thing that is wrong, unless stored is a whole record, true to its values."""
-    if not isinstance(stored, dict) or not stored.get("metrics") or set(KEYS) - stored.keys():
-        raise RecordError(f"{name}: a record needs {', '.join(KEYS)}, and a metric at least; measure it again.")
+    lacks = not isinstance(stored, dict) or not stored.get("metrics") or set(KEYS) - stored.keys()
+    if lacks or not all(stored.keys() & set(either) for either in EITHER):
+        needed = ", ".join((*KEYS, *(either[0] for either in EITHER)))
+        raise RecordError(f"{name}: a record needs {needed}, and a metric at least; measure it again.")
     for metric, entry in stored["metrics"].items():
         if set(METRIC_KEYS) - entry.keys():
             raise RecordError(f"{name}: {metric} needs {', '.join(METRIC_KEYS)}, found {', '.join(entry)}.")

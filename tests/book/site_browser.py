@@ -115,23 +115,32 @@ class Browser:
 
     def visit(self, address, width=1280, theme="light", ready="true"):
         """Open a page and return (complaints, what it shows), once `ready` holds, or after ten seconds."""
-        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-        self._call("Emulation.setDeviceMetricsOverride", **metrics)
-        self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+        self._show_as(width, theme)
         self._events.clear()
         failure = self._call("Page.navigate", url=address).get("errorText")
         self.evaluate(SETTLED)
         deadline = time.monotonic() + 10
         while not self.evaluate(ready) and time.monotonic() < deadline:
             time.sleep(0.1)
-        shown = self.evaluate(SHOWN)
-        complaints = [f"does not open: {failure}"] if failure else []
+        complaints, shown = self.look(address, width, theme)
+        return [f"does not open: {failure}"] * bool(failure) + complaints, shown
+
+    def look(self, address, width, theme):
+        """Return (complaints, what it shows) of the page that is open, at another width and in another theme."""
+        self._show_as(width, theme)
+        self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        shown, complaints = self.evaluate(SHOWN), []
         if shown["width"] > width:
             complaints.append(f"scrolls sideways: {shown['width']} px wide in a window of {width}")
         if shown["unset"] and not shown["formulas"]:
             complaints.append("formulas are not set")
         home = address.split("/")[0] + "//" + address.split("/")[2]
         return complaints + self._read_events(home), shown
+
+    def _show_as(self, width, theme):
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self._call("Emulation.setDeviceMetricsOverride", **metrics)
+        self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
 
     def take_picture(self, path, width=1280, height=None):
         """Write a PNG of the page that is open, in full unless a height is given."""

@@ -14,15 +14,23 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import tree
 
 from helpers import data
 from helpers.checks import IMAGE_SHAPE
 from tools.breakage_list import SPLITS_SWAPPED, Breakage, apply
 from tools.notebook_files import ROOT, chapters, code_cells, read
 
-MOST_REPEATS = 6  # epochs, and importance samples
+pytestmark = [
+    pytest.mark.runs_chapters,
+    # TensorFlow says so of every map of a dataset; of those it may build graphs.
+    pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly:UserWarning"),
+]
+# What whole numbers in a config are cut to, by the last word of their names; the others are users, units, dimensions.
+REPEATED = {"epochs": 6, "looks": 8, "steps": 3, "samples": 6, "draws": 300, "copies": 4}
+SIZES = {"batch": 32, "size": 32, "images": 400, "shown": 16, "out": 32, "width": 32, "widths": 64}
+MOST, MOST_OTHERS = REPEATED | SIZES, 100
 CHAPTERS = {path.stem: path for path in chapters()}
-WITHOUT_DIGITS = {"background", "large_models", "prompting"}  # texts, clicks and strings made in the chapter
 
 
 class LeakedError(AssertionError):
@@ -36,13 +44,13 @@ def small_mnist() -> data.Digits:
     Each test image is marked by an inked corner, which it keeps when its pixels are drawn Bernoulli.
     """
     train, validation, test = data.load_small_digits()[1:]
-    marked = test.images[:200].copy()
+    marked = test.images[:100].copy()
     marked[:, 0, 0] = 1.0
     return data.Digits(
         "MNIST",
         data.Split(train.images[:400], train.labels[:400]),
-        data.Split(validation.images[:150], validation.labels[:150]),
-        data.Split(marked, test.labels[:200]),
+        data.Split(validation.images[:100], validation.labels[:100]),
+        data.Split(marked, test.labels[:100]),
     )
 
 
@@ -51,7 +59,10 @@ def count_marked(images: np.ndarray) -> int:
 
 
 class OneBatchFit:
-    """Stands in for keras.Model.fit: one batch an epoch, validation and callbacks as they are; test images refused."""
+    """Stands in for keras.Model.fit: one batch in the first epoch, validation as it is; test images refused.
+
+    Of later epochs only the callbacks are told, with what the first one gave.
+    """
 
     def __init__(self) -> None:
         self.fit, self.calls = keras.Model.fit, 0
@@ -63,22 +74,38 @@ class OneBatchFit:
     def __call__(self, *given, **options) -> keras.callbacks.History:
         self.calls += 1
         arguments = self.signature.bind(*given, **options).arguments
-        x = arguments["x"]
-        handed = [next(iter(x)) if isinstance(x, tf.data.Dataset) else x, arguments.get("validation_data")]
+        batch = arguments["x"]
+        if isinstance(batch, tf.data.Dataset):
+            batch = next(iter(batch))
+            arguments["x"] = tf.data.Dataset.from_tensors(batch)
+        handed = [batch, arguments.get("validation_data")]
         handed = [np.asarray(images) for images in tf.nest.flatten(handed) if np.shape(images)[1:] == IMAGE_SHAPE]
         if any(map(count_marked, handed)):
             raise LeakedError(f"fit was handed test images: {[count_marked(images) for images in handed]}")
         arguments["self"].steps_per_execution = 1
-        return self.fit(**{**arguments, "steps_per_epoch": 1, "verbose": 0})
+        later = range(arguments.get("initial_epoch", 0) + 1, arguments.get("epochs", 1))
+        history = self.fit(**{**arguments, "epochs": later.start, "steps_per_epoch": 1, "verbose": 0})
+        for epoch in later:
+            logs = {name: values[0] for name, values in history.history.items()}
+            for callback in arguments.get("callbacks") or ():
+                callback.on_epoch_begin(epoch, logs)
+                callback.on_epoch_end(epoch, logs)
+            for name, value in logs.items():
+                history.history[name].append(value)
+        return history
 
 
 def shrink(config: object) -> None:
-    """Cap what a chapter's config repeats, where the last time is no other than the first."""
+    """Make a chapter's sizes small. Words, shares and the number of layers stay what they are in full."""
     for name, value in vars(config).items():
-        if name.endswith(("samples", "epochs", "steps")):
-            setattr(config, name, min(value, MOST_REPEATS))
-        if name == "judged":  # images of each kind, of which the stand-in has fewer
-            setattr(config, name, min(value, 150))
+        most = MOST.get(name.rpartition("_")[2], MOST_OTHERS)
+        cut = functools.partial(cut_whole, most=most)
+        setattr(config, name, tree.map_structure(cut, value))
+
+
+def cut_whole(value: object, most: int) -> object:
+    """The value, at most so large where it is a whole number."""
+    return min(value, most) if type(value) is int else value
 
 
 def run_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
@@ -102,8 +129,11 @@ def run_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 
 
 @pytest.fixture(autouse=True)
-def leave_keras_clean() -> Iterator[None]:
+def run_eagerly() -> Iterator[None]:
+    """No graphs: building one takes seconds, a waste where it runs once. nbval sees them built in quick."""
+    tf.config.run_functions_eagerly(True)
     yield
+    tf.config.run_functions_eagerly(False)
     keras.backend.clear_session()
     plt.close("all")
 
@@ -115,10 +145,7 @@ def test_chapter_runs_in_the_full_profile(
     names = run_full(CHAPTERS[chapter], monkeypatch)
     printed = capsys.readouterr().out
     assert printed.startswith("profile: full · seed: 0 · device: ")
-    if chapter in WITHOUT_DIGITS:
-        assert "digits" not in names
-    else:
-        assert names["digits"].name == "MNIST"
+    assert "digits" not in names or names["digits"].name == "MNIST"
     assert "reference band" in printed
     assert not math.isnan(sum(sum(values) for values in names["history"].values()))
 

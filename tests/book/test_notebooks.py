@@ -2,42 +2,33 @@
 
 import ast
 import base64
-import gc
 import importlib
 import inspect
-import json
 import re
-import sys
 import textwrap
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
+import notebook_structure as structure
 import pytest
 import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers.book import records
-from tools import notebook_structure as structure
+from tools.digest import Code, canonical, find_unpinned, strip
 from tools.execute import without_text_chunks
 from tools.notebook_files import (
     ROOT,
-    as_run,
-    band_digest,
     book_metadata,
-    canonical,
     chapters,
     code_cells,
-    code_digest,
-    helpers_reached,
-    parse_code,
+    printed,
     read,
     setup_source,
     setup_values,
     text_of,
-    write,
 )
 from tools.set_repository import config_values
 
@@ -60,17 +51,17 @@ def test_file_is_a_valid_notebook_in_its_stored_form(path: Path) -> None:
     assert path.read_text(encoding="utf-8") == text_of(read(path)), "store it with `make execute`"
 
 
-@every_chapter
-def test_outputs_come_from_this_code(path: Path) -> None:
-    assert read(path).metadata.book.digest == code_digest(path), f"run `make execute CHAPTER={path.stem}`"
+@pytest.fixture(scope="module")
+def code() -> Code:
+    return Code()
 
 
 @every_chapter
-def test_bands_come_from_this_code(path: Path) -> None:
-    bands = json.loads((ROOT / "results" / "bands" / "quick.json").read_text(encoding="utf-8"))
-    if path.stem not in bands:
-        pytest.skip(f"no bands of {path.stem} were measured yet")
-    assert bands[path.stem]["digest"] == band_digest(path), f"run `make bands CHAPTER={path.stem}`"
+def test_outputs_come_from_this_code(path: Path, code: Code) -> None:
+    if unpinned := find_unpinned():
+        pytest.skip(f"other versions than pinned are installed: {unpinned}")
+    digest = code.digest_chapter(path.stem, "outputs")
+    assert read(path).metadata.book.digest == digest, f"run `make execute CHAPTER={path.stem}`"
 
 
 @every_chapter
@@ -82,12 +73,12 @@ def test_a_chapter_with_a_full_run_shows_it(path: Path, capsys: pytest.CaptureFi
     assert shown  # the first cell shows the record, later ones may ask it more
     picture = base64.b64encode(records.show_full_run(path.stem).data).decode()
     assert shown[0].source == f'records.show_full_run("{path.stem}")'
-    assert structure.printed(shown[0]) == capsys.readouterr().out
+    assert printed(shown[0]) == capsys.readouterr().out
     assert [out.data["image/png"] for out in shown[0].outputs if "data" in out] == [picture]
 
 
 SHOWN_SOURCES = [
-    pytest.param(cell.source, structure.printed(cell), id=cell.id)
+    pytest.param(cell.source, printed(cell), id=cell.id)
     for path in chapters()
     for cell in code_cells(read(path))
     if book_metadata(cell).get("shows_source")
@@ -100,9 +91,9 @@ def test_the_source_shown_is_that_of_the_helpers(source: str, stored: str, capsy
     modules = re.findall(r"getsource\((\w+)\.", source)
     exec(source, {"inspect": inspect, **{name: importlib.import_module(f"helpers.{name}") for name in modules}})
     now = capsys.readouterr().out
-    trees = [canonical(parse_code(textwrap.dedent(text))) for text in (stored, now)]
+    trees = [canonical(strip(ast.parse(textwrap.dedent(text)))) for text in (stored, now)]
     assert trees[0] == trees[1]
-    assert trees[0] != canonical(parse_code(""))
+    assert trees[0] != canonical(ast.parse(""))
 
 
 @every_chapter
@@ -197,7 +188,7 @@ def good_chapter() -> NotebookNode:
             new_markdown_cell("## Summary\n\nThree promises."),
             new_markdown_cell("## Further reading\n\n{cite:t}`somebody`"),
         ],
-        metadata={"book": {"digest": "0", "seconds": 1.0, "peak_memory_mb": 1}},
+        metadata={"book": {"digest": "0", "seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_mb": 1}},
     )
     for count, cell in enumerate(code_cells(chapter), start=1):
         cell.execution_count = count
@@ -311,7 +302,7 @@ BROKEN = [
     (structure.hidden, drawing_what_is_printed),
     (structure.endings, replacing(FIGURE, "draw()", "draw();  # the axes")),
     (structure.traces, setting({}, "metadata", "widgets")),
-    (structure.traces, setting({"digest": "0", "peak_memory_mb": 1}, "metadata", "book")),
+    (structure.traces, setting({"digest": "0", "seconds": 1.0, "peak_memory_mb": 1}, "metadata", "book")),
     (structure.traces, setting({}, "cells", RAW, "metadata", "execution")),
     (structure.traces, setting("read /home/me/digits\n", "cells", RAW, "outputs", 0, "text")),
 ]
@@ -335,118 +326,6 @@ def test_a_broken_chapter_is_caught(
 
 def test_every_check_is_seen_to_fail() -> None:
     assert {check for check, _ in BROKEN} == set(structure.CHECKS)
-
-
-# Digests: what they notice, and what they do not.
-
-
-@pytest.fixture
-def chapter_file(tmp_path: Path) -> Path:
-    path = tmp_path / "example.ipynb"
-    write(good_chapter(), path)
-    return path
-
-
-def digests_after(path: Path, breaking: Callable[[NotebookNode], None]) -> tuple[str, str]:
-    chapter = read(path)
-    breaking(chapter)
-    write(chapter, path)
-    return code_digest(path), band_digest(path)
-
-
-def test_digests_notice_code(chapter_file: Path) -> None:
-    code, band = code_digest(chapter_file), band_digest(chapter_file)
-    code_now, band_now = digests_after(chapter_file, replacing(CONFIG, "3", "4"))
-    assert code_now != code
-    assert band_now != band
-
-
-@pytest.mark.parametrize(
-    "breaking",
-    [
-        replacing(CONFIG, "(steps=3)", "(\n    steps=3,  # enough\n)"),
-        replacing(0, "An example", "Another example"),
-        replacing(SETUP, '"", "main"', '"https://github.com/owner/name", "main"'),
-        setting([], "cells", VERDICT, "outputs"),
-    ],
-    ids=["layout and comments", "prose", "the address", "outputs"],
-)
-def test_digests_do_not_notice(chapter_file: Path, breaking: Callable[[NotebookNode], None]) -> None:
-    before = code_digest(chapter_file), band_digest(chapter_file)
-    assert digests_after(chapter_file, breaking) == before
-
-
-def test_bands_notice_a_figure_cell_that_is_shown(chapter_file: Path) -> None:
-    shown = setting([], "cells", FIGURE, "metadata", "tags")
-    band = digests_after(chapter_file, shown)[1]
-    assert digests_after(chapter_file, replacing(FIGURE, "draw", "paint"))[1] != band
-
-
-@pytest.mark.parametrize("breaking", [replacing(FIGURE, "draw", "paint"), replacing(EXERCISE_1, "0", "1")])
-def test_bands_outlive_figures_and_exercises(chapter_file: Path, breaking: Callable[[NotebookNode], None]) -> None:
-    code, band = code_digest(chapter_file), band_digest(chapter_file)
-    code_now, band_now = digests_after(chapter_file, breaking)
-    assert code_now != code
-    assert band_now == band
-
-
-def test_each_profile_has_a_digest_of_its_own_side_of_a_choice(chapter_file: Path) -> None:
-    digests_after(chapter_file, replacing(CONFIG, "3", "3 if quick else 4"))
-    before = band_digest(chapter_file), band_digest(chapter_file, "full"), code_digest(chapter_file)
-    digests_after(chapter_file, replacing(CONFIG, "else 4", "else 5"))
-    assert band_digest(chapter_file, "full") != before[1]
-    assert (band_digest(chapter_file), code_digest(chapter_file)) == (before[0], before[2])
-    digests_after(chapter_file, replacing(CONFIG, "3 if", "2 if"))
-    assert band_digest(chapter_file) != before[0]
-    assert code_digest(chapter_file) != before[2]
-
-
-def test_only_a_choice_by_quick_has_sides() -> None:
-    source = "a = 1 if quick else 2\nb = 1 if a else (3 if quick else 4)"
-    assert ast.unparse(as_run(ast.parse(source), "quick")) == "a = 1\nb = 1 if a else 3"
-    assert ast.unparse(as_run(ast.parse(source), "full")) == "a = 2\nb = 1 if a else 4"
-
-
-def test_bands_outlive_the_cell_that_shows_the_full_run(chapter_file: Path) -> None:
-    band = band_digest(chapter_file)
-    shown = new_code_cell("print('the full run')", metadata={"book": {"record": "toy"}})
-    assert digests_after(chapter_file, lambda chapter: chapter.cells.append(shown))[1] == band
-
-
-def test_digest_follows_helpers_through_their_own_imports(tmp_path: Path) -> None:
-    (tmp_path / "first.py").write_text('"""Text."""\nfrom . import second\n', encoding="utf-8")
-    (tmp_path / "second.py").write_text("from helpers.third import thing\n", encoding="utf-8")
-    (tmp_path / "third.py").write_text("thing = 1\n", encoding="utf-8")
-    (tmp_path / "other.py").write_text("thing = 2\n", encoding="utf-8")
-    assert set(helpers_reached([ast.parse("from helpers import first")], tmp_path)) == {"first", "second", "third"}
-
-
-def test_chapters_are_read_in_several_threads_at_once() -> None:
-    """As `make full` does. Python 3.11 fails at it where a finaliser, run while it parses, lets another thread in."""
-
-    class Waste:
-        def __init__(self) -> None:
-            self.itself = self  # which only the garbage collector can clear away
-
-        def __del__(self) -> None:
-            sum(range(50))
-
-    def read_source(_: int) -> str:
-        for _ in range(10):
-            Waste()
-        return ast.unparse(parse_code(source))
-
-    source = "\n".join(f"y_{line} = [a + b * (c - 1) for a, b, c in rows]" for line in range(100))
-    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
-    gc.set_threshold(20)
-    sys.setswitchinterval(1e-5)
-    try:
-        with ThreadPoolExecutor(4) as pool:
-            found = set(pool.map(read_source, range(40)))
-    finally:
-        gc.set_threshold(*thresholds)
-        sys.setswitchinterval(interval)
-    assert found == {source}
 
 
 def test_a_setup_cell_gives_back_its_values() -> None:

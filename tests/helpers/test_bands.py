@@ -107,7 +107,6 @@ def test_no_band_holds_what_is_not_finite(value: float) -> None:
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of results with one metric of one chapter."""
     monkeypatch.setattr(bands, "find_results", lambda: tmp_path)
-    monkeypatch.delenv("BOOK_BAND_LOG", raising=False)
     metric = {"values": VALUES, "worse": "higher", "log": False}
     (tmp_path / "bands").mkdir()
     (tmp_path / "bands" / "quick.json").write_text(json.dumps({"vae": {"metrics": {"test NLL": metric}}}))
@@ -116,9 +115,9 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_verdicts_name_chapter_metric_and_judgement(results: Path, capsys: pytest.CaptureFixture) -> None:
     reference = bands.Reference("vae", "quick")
-    reference.verdict("test NLL", 4.2, worse="higher")
-    reference.verdict("test NLL", 1e6, worse="higher")
-    reference.verdict("another metric", 4.2, worse="higher")
+    reference.verdict("test NLL", 4.2, unit="nats", worse="higher")
+    reference.verdict("test NLL", 1e6, unit="nats", worse="higher")
+    reference.verdict("another metric", 4.2, unit="nats", worse="higher")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "VAE test NLL: within the reference band"
     assert lines[1].startswith("VAE test NLL: outside the reference band: 1e+06, 1e+06 above its upper end")
@@ -129,34 +128,36 @@ def test_verdicts_name_chapter_metric_and_judgement(results: Path, capsys: pytes
 def test_chapter_or_profile_without_results_has_no_band_yet(
     results: Path, capsys: pytest.CaptureFixture, chapter: str, profile: str
 ) -> None:
-    bands.Reference(chapter, profile).verdict("test NLL", 4.2, worse="higher")
+    bands.Reference(chapter, profile).verdict("test NLL", 4.2, unit="nats", worse="higher")
     assert capsys.readouterr().out == f"{chapter.upper()} test NLL: no reference band yet\n"
 
 
 @pytest.mark.parametrize(("worse", "log"), [("lower", False), ("either", False), ("higher", True)])
-def test_a_band_formed_otherwise_is_refused(results: Path, worse: str, log: bool) -> None:
-    with pytest.raises(bands.BandError, match=r"vae test NLL: .*measure it again with `make bands`"):
-        bands.Reference("vae", "quick").verdict("test NLL", 4.2, worse=worse, log=log)
-
-
-def test_verdicts_are_logged_for_the_measurement(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = results / "log.jsonl"
-    monkeypatch.setenv("BOOK_BAND_LOG", str(log))
+def test_a_band_formed_otherwise_counts_as_none(
+    results: Path, capsys: pytest.CaptureFixture, worse: str, log: bool
+) -> None:
+    """Else a chapter that bands a metric in another way than before could never be measured."""
     reference = bands.Reference("vae", "quick")
-    reference.verdict("test NLL", np.float32(4.25), worse="higher")
-    reference.verdict("another metric", 1e6, worse="lower", log=True)
-    reference.excludes("test NLL", 9.0, worse="higher")
-    result, held = ({"role": role} for role in bands.ROLES)
-    assert [json.loads(line) for line in log.read_text().splitlines()] == [
-        {"chapter": "vae", "metric": "test NLL", "value": 4.25, "worse": "higher", "log": False, **result},
-        {"chapter": "vae", "metric": "another metric", "value": 1e6, "worse": "lower", "log": True, **result},
-        {"chapter": "vae", "metric": "test NLL", "value": 9.0, "worse": "higher", "log": False, **held},
+    reference.verdict("test NLL", 4.2, unit="nats", worse=worse, log=log)
+    assert capsys.readouterr().out == "VAE test NLL: no reference band yet\n"
+    assert not reference.excludes("test NLL", 1e6, worse=worse, log=log)
+
+
+def test_a_reference_keeps_what_it_was_told(results: Path, capsys: pytest.CaptureFixture) -> None:
+    reference = bands.Reference("vae", "quick")
+    reference.verdict("test NLL", np.float32(4.25), worse="higher", unit="nats")
+    reference.verdict("another metric", 1e6, worse="lower", log=True, unit="share")
+    reference.check("broken, outside the band", reference.excludes("test NLL", 9.0, worse="higher"))
+    reference.check("cured", np.bool_(True))
+    assert reference.reports == [
+        {"kind": "verdict", "metric": "test NLL", "value": 4.25, "unit": "nats", "worse": "higher", "log": False},
+        {"kind": "verdict", "metric": "another metric", "value": 1e6, "unit": "share", "worse": "lower", "log": True},
+        {"kind": "held", "metric": "test NLL", "value": 9.0},
+        {"kind": "check", "name": "broken, outside the band", "truth": False, "about_band": True},
+        {"kind": "check", "name": "cured", "truth": True, "about_band": False},
     ]
-
-
-def test_without_a_log_nothing_is_written(results: Path) -> None:
-    bands.Reference("vae", "quick").verdict("test NLL", 4.2, worse="higher")
-    assert [path.name for path in results.rglob("*") if path.is_file()] == ["quick.json"]
+    assert capsys.readouterr().out.splitlines()[2:] == ["broken, outside the band: False", "cured: True"]
+    assert json.loads(json.dumps(reference.reports)) == reference.reports
 
 
 # Where results are
@@ -165,7 +166,7 @@ def test_without_a_log_nothing_is_written(results: Path) -> None:
 def test_results_stand_in_the_package_or_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "helpers"
     package.mkdir()
-    monkeypatch.setattr(bands, "__file__", str(package / "bands.py"))
+    monkeypatch.setattr(bands, "__file__", str(package / "book" / "bands.py"))
     assert bands.find_results() == tmp_path / "results"
     (package / "results").mkdir()
     assert bands.find_results() == package / "results"
@@ -175,14 +176,3 @@ def test_seeds_that_agree_leave_room_for_rounding_elsewhere() -> None:
     band = bands.form_band([0.95] * 10, worse="lower")
     assert band.judge(0.947) == bands.WITHIN
     assert band.judge(0.92) != bands.WITHIN
-
-
-def test_while_bands_are_measured_the_old_ones_do_not_count(
-    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    """Else a chapter that bands a metric in another way than before could never be measured."""
-    monkeypatch.setenv("BOOK_BAND_LOG", str(results / "log.jsonl"))
-    reference = bands.Reference("vae", "quick")
-    reference.verdict("test NLL", 4.2, worse="either", log=True)
-    assert capsys.readouterr().out == "VAE test NLL: no reference band yet\n"
-    assert not reference.excludes("test NLL", 1e6, worse="either")

@@ -30,10 +30,10 @@ def whole() -> dict:
         "metrics": {"test_nll/VAE": entry(), "frechet/GAN": entry(VALUES[:3])},
         "seconds": 120.0,
         "peak_memory_mb": 900,
-        "device": "a machine",
+        "machine": {"cpu": "a machine", "cores": 4, "threads": 1},
         "versions": {"keras": "3.13.2"},
         "commit": "abc",
-        "code_digest": "d",
+        "digest": "d",
         "date": "2026-11-24",
     }
 
@@ -102,7 +102,7 @@ def lacking(key: str) -> dict:
     return stored
 
 
-@pytest.mark.parametrize("key", records.KEYS)
+@pytest.mark.parametrize("key", [*records.KEYS, "digest", "machine"])
 def test_a_record_without_a_part_is_refused(folder: Path, key: str) -> None:
     with pytest.raises(records.RecordError, match="a record needs"):
         store(folder, without(key))
@@ -231,9 +231,13 @@ def test_a_record_has_one_picture(full_run: records.Record, folder: Path) -> Non
 
 
 def test_a_record_says_where_and_when(folder: Path) -> None:
-    assert store(folder, whole()).describe() == (
-        "toy: 10 seeds, measured 2026-11-24, commit abc\nin 2 minutes of a machine"
-    )
+    first = "toy: 10 seeds, measured 2026-11-24, commit abc\n"
+    assert store(folder, whole()).describe() == f"{first}in 2 minutes of a machine, 1 of 4 cores"
+    with_gpu = whole() | {"machine": {"cpu": "a machine", "cores": 4, "threads": 2, "gpu": "a GPU"}}
+    assert store(folder, with_gpu).describe() == f"{first}in 2 minutes of a GPU and a machine, 2 of 4 cores"
+    older = {"device": "an old machine", "code_digest": "d", **without("machine")}  # the form until November 28, 2026
+    del older["digest"]
+    assert store(folder, older).describe() == f"{first}in 2 minutes of an old machine"
 
 
 # Published numbers

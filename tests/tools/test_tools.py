@@ -27,7 +27,7 @@ case "$*" in
 *version_info*) echo {version} ;;
 *"import venv, ensurepip"*) exit {venv_missing} ;;
 "-m venv --clear"*) rm -rf "$4" && mkdir -p "$4/bin" && cp "$0" "$4/bin/python" && echo "made $4" >> {log} ;;
-*"pip install"*) echo "installed" >> {log}; exit $(cat {pip_status}) ;;
+*"pip install"*) echo "installed" >> {log}; cat {pip_said} >&2; exit $(cat {pip_status}) ;;
 esac
 """
 
@@ -37,25 +37,31 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.book, self.path = folder / "book", folder / "path"
-        self.log, self.pip_status = folder / "log", folder / "pip_status"
+        self.log, self.pip_status, self.pip_said = folder / "log", folder / "pip_status", folder / "pip_said"
         self.path.mkdir()
         self.log.touch()
-        self.pip_status.write_text("0", encoding="utf-8")
+        self.set_pip(0)
         for command in ("make", "sh", "rm", "mkdir", "cp", "cat", "touch"):
             (self.path / command).symlink_to(shutil.which(command))
         (self.book / "tools").mkdir(parents=True)
-        for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml", "tools/bootstrap.sh"):
+        pins = ("requirements.txt", "requirements-torch.txt", "constraints.txt", "pyproject.toml")
+        for name in ("Makefile", *pins, "tools/bootstrap.sh"):
             shutil.copy(ROOT / name, self.book / name)
 
     def add_python(self, name: str, version: str, venv_missing: int = 0) -> Path:
         python = self.path / name
-        filled = {"version": version, "venv_missing": venv_missing, "log": self.log, "pip_status": self.pip_status}
-        python.write_text(STAND_IN.format(**filled), encoding="utf-8")
+        files = {"log": self.log, "pip_status": self.pip_status, "pip_said": self.pip_said}
+        python.write_text(STAND_IN.format(version=version, venv_missing=venv_missing, **files), encoding="utf-8")
         python.chmod(0o755)
         return python
 
-    def make(self, *arguments: str) -> subprocess.CompletedProcess:
-        return self._run("make", ".venv/.installed", *arguments)
+    def set_pip(self, status: int, said: str = "") -> None:
+        """How pip ends from now on, and what it writes to its error stream."""
+        self.pip_status.write_text(str(status), encoding="utf-8")
+        self.pip_said.write_text(said, encoding="utf-8")
+
+    def make(self, *arguments: str, target: str = ".venv/.installed") -> subprocess.CompletedProcess:
+        return self._run("make", target, *arguments)
 
     def bootstrap(self, **environment: str) -> subprocess.CompletedProcess:
         return self._run("sh", "tools/bootstrap.sh", ".venv", "requirements.txt", **environment)
@@ -143,14 +149,38 @@ def test_changed_pins_are_installed_into_what_is_there(machine: Machine, pins: s
 
 def test_an_installation_that_failed_is_made_anew(machine: Machine) -> None:
     machine.add_python("python3", "3.12")
-    machine.pip_status.write_text("1")
+    machine.set_pip(1)
     ended = machine.bootstrap()
     assert ended.returncode == 1
     assert "could not be installed into .venv" in ended.stderr
     assert not (machine.book / ".venv/.installed").exists()
-    machine.pip_status.write_text("0")
+    machine.set_pip(0)
     assert machine.make().returncode == 0
     assert machine.log.read_text() == "made .venv\ninstalled\nmade .venv\ninstalled\n"
+
+
+# PyTorch, an extra: where it cannot be had the gate goes on, in one sentence.
+
+NO_TORCH = "No CPU build of PyTorch from this package index: the tests of its chapter will skip.\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("ERROR: No matching distribution found for torch==2.13.0+cpu\n", ""),
+        ("ERROR: No space left on device\n", "ERROR: No space left on device\n"),
+    ],
+    ids=["no such build", "another failure"],
+)
+def test_without_pytorch_there_is_one_plain_sentence(machine: Machine, said: str, shown: str) -> None:
+    machine.add_python("python3", "3.12")
+    machine.make()
+    machine.set_pip(1, said)
+    ended = machine.make(target=".venv/.torch")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, NO_TORCH, shown)
+    machine.set_pip(0)
+    assert machine.make(target=".venv/.torch").stdout == ""
+    assert (machine.book / ".venv" / ".torch").exists()
 
 
 # The Makefile

@@ -3,30 +3,19 @@
 import ast
 import re
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 
 from nbformat import NotebookNode
 
-from tools.notebook_files import ROOT, book_metadata, code_cells, parse_code, setup_values, text_of
+from tools.digest import DigestError, evaluate_config
+from tools.notebook_files import ROOT, book_metadata, code_cells, printed, setup_values, text_of, verdict_lines
 
 MAX_BYTES = 1_000_000
 CELL_COUNTS = range(25, 61)
-SETUP_LINES = 12
+SETUP_LINES = 16
 TAGS = {"hide-input", "remove-cell", "raises-exception", "nbval-ignore-output"}
 NOTEBOOK_METADATA = {"kernelspec", "language_info", "book"}
 CELL_METADATA = {"tags", "mystnb", "book"}
 WITHIN = "within the reference band"
-
-
-def verdict_lines(notebook: NotebookNode) -> list[str]:
-    """The lines in which a chapter says whether a result lies in its reference band."""
-    lines = [line for cell in code_cells(notebook) for line in printed(cell).splitlines()]
-    return [line for line in lines if re.match(r"[^:]+: .*\breference band\b", line)]
-
-
-def printed(cell: NotebookNode) -> str:
-    """What the cell wrote to its standard output."""
-    return "".join(out.text for out in cell.outputs if out.output_type == "stream" and out.name == "stdout")
 
 
 def outputs_as_text(cell: NotebookNode) -> str:
@@ -118,21 +107,15 @@ def config(notebook: NotebookNode) -> list[str]:
     if len(marked) != 1:
         return [f"{len(marked)} cells are marked as the config cell, expected one"]
     complaints = ["the config cell is hidden"] if {"hide-input", "remove-cell"} & set(_tags(marked[0])) else []
-    try:  # as the digests do
-        vars(evaluate_config(marked[0].source, "quick"))
-    except Exception as error:
-        complaints.append(f"the config cell needs more than settings, SimpleNamespace and plain Python: {error!r}")
+    try:
+        if "config" not in evaluate_config(marked[0].source, "quick", "here"):
+            complaints.append("the config cell does not assign `config`")
+    except DigestError as error:
+        complaints.append(str(error))
     for name, cell in _numbered(notebook):
-        if cell is not marked[0] and asks_for_profile(parse_code(cell.source)):
+        if cell is not marked[0] and asks_for_profile(ast.parse(cell.source)):
             complaints.append(f"{name}: asks for the profile; put the choice into config")
     return complaints
-
-
-def evaluate_config(source: str, profile: str) -> SimpleNamespace:
-    """What a config cell makes of a profile."""
-    names = {"settings": SimpleNamespace(profile=profile, seed=0, device="CPU"), "SimpleNamespace": SimpleNamespace}
-    exec(compile(source, "the config cell", "exec"), names)
-    return names["config"]
 
 
 def asks_for_profile(tree: ast.AST) -> bool:
@@ -162,7 +145,7 @@ def checks(notebook: NotebookNode) -> list[str]:
 
 
 def _calls(cell: NotebookNode, function: str) -> list[ast.Call]:
-    calls = (node for node in ast.walk(parse_code(cell.source)) if isinstance(node, ast.Call))
+    calls = (node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call))
     return [call for call in calls if ast.unparse(call.func) == function]
 
 
@@ -181,7 +164,7 @@ def sources(notebook: NotebookNode) -> list[str]:
             complaints.append(f"{where}: the mark shows_source and inspect.getsource belong together")
         if shows and "nbval-ignore-output" not in _tags(cell):
             complaints.append(f"{where}: prints source, but lacks the tag nbval-ignore-output")
-        body = parse_code(cell.source).body
+        body = ast.parse(cell.source).body
         if shows and len(body) != len(_calls(cell, "print")):
             complaints.append(f"{where}: does more than print source; split it")
     return complaints
@@ -220,7 +203,7 @@ def exercise_cells(notebook: NotebookNode) -> list[str]:
             complaints.append(f"exercise {name}: the next cell is not a fold `Solution` around one block of Python")
             continue
         try:
-            parse_code(solved(cell.source, solution))
+            ast.parse(solved(cell.source, solution))
         except (ValueError, SyntaxError) as error:
             complaints.append(f"exercise {name}: {error}")
     return complaints
@@ -290,7 +273,7 @@ def hidden(notebook: NotebookNode) -> list[str]:
     """What is hidden only draws, so bands may leave it out: no later cell uses a value that a hidden cell computed."""
     complaints, hidden_names = [], set()
     for where, cell in _numbered(notebook):
-        names = [node for node in ast.walk(parse_code(cell.source)) if isinstance(node, ast.Name)]
+        names = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)]
         stored = {node.id for node in names if isinstance(node.ctx, ast.Store)}
         if "hide-input" in _tags(cell):
             hidden_names |= stored
@@ -330,7 +313,7 @@ def endings(notebook: NotebookNode) -> list[str]:
 def traces(notebook: NotebookNode) -> list[str]:
     """Nothing of the machine that ran it, but for the measured time and memory."""
     complaints = [f"notebook metadata {key}" for key in notebook.metadata if key not in NOTEBOOK_METADATA]
-    for key, kind in (("digest", str), ("seconds", float), ("peak_memory_mb", int)):
+    for key, kind in (("digest", str), ("seconds", float), ("cpu_seconds", float), ("peak_memory_mb", int)):
         if not isinstance(notebook.metadata.get("book", {}).get(key), kind):
             complaints.append(f"notebook metadata book.{key} is missing: run it with `make execute`")
     for cell in notebook.cells:
