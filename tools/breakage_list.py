@@ -6,7 +6,9 @@ A breakage that no longer fits the code is an error, so that rewriting code cann
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.notebook_files import code_cells, read, write
+from nbformat.v4 import new_code_cell, new_notebook
+
+from tools.notebook_files import code_cells, read, text_of
 
 
 class BreakageError(ValueError):
@@ -25,17 +27,21 @@ class Breakage(NamedTuple):
 LOSSES, MODELS = "helpers/losses.py", "helpers/models.py"
 TRAINING, SCORECARD = "helpers/training.py", "helpers/scorecard.py"
 TRANSFORMERS = "helpers/transformers.py"
-VAE, GAN = "notebooks/vae.ipynb", "notebooks/gan.ipynb"
 KL = "0.5 * tf.reduce_sum(tf.exp(log_variance)"
 RECONSTRUCTION = "-tf.reduce_sum(cross_entropy, axis=[1, 2, 3])"
 DRAW = "tf.exp(0.5 * log_variance) * noise"
 TRAINING_DRAW = "losses.reparameterise(mean, log_variance, noise), training"
 TRAINED_ON = "digits.train.images, batch_size, model.seed, digits.test.images"
-CLASSIFIER_IMAGES, CLASSIFIER = "images, labels = digits.train", "scorecard.Scorer(digits"
+FITTED, CLASSIFIER = "images, labels = digits.train", "scorecard.Scorer(digits"
 TOLD = "tf.one_hot(labels"
 GENERATOR_STEP = "self.generator_optimizer.apply(gradients, variables)"
 CLICKS, SHUFFLED = "reconstruction = -tf.reduce_mean(", "rng.permutation(words)"
 RECIPE = "digits,\n        batch_size=config.batch_size"
+
+
+def of(chapter: str) -> str:
+    """The file of a chapter."""
+    return f"notebooks/{chapter}.ipynb"
 
 
 def swap(text: str) -> str:
@@ -44,72 +50,63 @@ def swap(text: str) -> str:
     return text.replace("digits", swapped)
 
 
-def chapter(name: str) -> tuple[str, str]:
-    """The file of a chapter that is broken itself, and its name."""
-    return f"notebooks/{name}.ipynb", name
-
-
 # A chapter hands test images to training: a run of the chapter on marked test images must refuse each of these.
 SPLITS_SWAPPED = [
-    Breakage("VAE trained on test images, the chapter swaps the splits", VAE, "vae", {RECIPE: swap(RECIPE)}),
-    Breakage("GAN trained on test images, the chapter swaps the splits", GAN, "gan", {RECIPE: swap(RECIPE)}),
-    Breakage("classifier trained on test images, the chapter swaps", GAN, "gan", {CLASSIFIER: swap(CLASSIFIER)}),
+    Breakage("VAE trained on test images, the chapter swaps the splits", of("vae"), "vae", {RECIPE: swap(RECIPE)}),
+    Breakage("GAN trained on test images, the chapter swaps the splits", of("gan"), "gan", {RECIPE: swap(RECIPE)}),
+    Breakage("classifier trained on test images, the chapter swaps", of("gan"), "gan", {CLASSIFIER: swap(CLASSIFIER)}),
 ]
 
+# Name, file, chapter, and pairs of texts: the old and the new.
 BREAKAGES = [
     *SPLITS_SWAPPED,
-    Breakage("the sign of the KL", LOSSES, "vae", {KL: f"-{KL}"}),
-    Breakage("KL: mean over latents, not sum", LOSSES, "vae", {KL: KL.replace("sum", "mean")}),
-    Breakage(
-        "reconstruction: mean over pixels, not sum",
-        LOSSES,
-        "vae",
-        {RECONSTRUCTION: RECONSTRUCTION.replace("sum", "mean")},
-    ),
-    Breakage("reparameterisation without noise", LOSSES, "vae", {DRAW: f"0.0 * {DRAW}"}),
-    Breakage("noise left out of training alone", MODELS, "vae", {TRAINING_DRAW: "mean + 0.0 * noise, training"}),
-    Breakage(
-        "discriminator trained in the generator's update",
-        MODELS,
-        "gan",
-        {
-            "generator_optimizer.build(self.generator.": "generator_optimizer.build(self.",
-            "variables = self.generator.trainable": "variables = self.trainable",
-        },
-    ),
-    Breakage(
-        "real and fake labels swapped",
-        LOSSES,
-        "gan",
-        {"softplus(-real_logits)": "softplus(real_logits)", "softplus(fake_logits)": "softplus(-fake_logits)"},
-    ),
-    Breakage("VAE trained on test images", TRAINING, "vae", {TRAINED_ON: TRAINED_ON.replace("train", "test")}),
-    Breakage("VAE trained on test images, the guard given others", TRAINING, "vae", {TRAINED_ON: swap(TRAINED_ON)}),
-    Breakage("GAN trained on test images", TRAINING, "gan", {TRAINED_ON: TRAINED_ON.replace("train", "test")}),
-    Breakage("GAN trained on test images, the guard given others", TRAINING, "gan", {TRAINED_ON: swap(TRAINED_ON)}),
-    Breakage(
-        "classifier trained on test images", SCORECARD, "gan", {CLASSIFIER_IMAGES: "images, labels = digits.test"}
-    ),
-    Breakage(
-        "classifier trained on test images, the guard given others",
-        SCORECARD,
-        "gan",
-        {"self.classifier.fit(images, labels,": "self.classifier.fit(*digits.test,"},
-    ),
-    Breakage("generator of the GANs frozen", MODELS, "results", {GENERATOR_STEP: "pass"}),
-    Breakage(
-        "labels of the conditional GAN swapped",
-        MODELS,
-        "results",
-        {TOLD: TOLD.replace("labels", "9 - labels")},
-    ),
-    Breakage("averages that never forget", *chapter("failures"), {"momentum = 0.0": "momentum = 0.99"}),
-    Breakage("clicks made improbable", *chapter("background"), {CLICKS: CLICKS.replace("-", "")}),
-    Breakage("no causal mask", TRANSFORMERS, "large_models", {"use_causal_mask=causal": "use_causal_mask=False"}),
-    Breakage("keywords shuffled in training", *chapter("prompting"), {f"{SHUFFLED} if shuffled else words": SHUFFLED}),
-    Breakage("labels flagged that fit", *chapter("data_quality"), {"(best != labels)": "(best == labels)"}),
-    Breakage(
-        "Q-learning away from rewards", *chapter("evaluation"), {"q[here, move] += rate": "q[here, move] -= rate"}
+    *(
+        Breakage(name, file, chapter, dict(edits))
+        for name, file, chapter, *edits in (
+            ("the sign of the KL", LOSSES, "vae", (KL, f"-{KL}")),
+            ("KL: mean over latents, not sum", LOSSES, "vae", (KL, KL.replace("sum", "mean"))),
+            (
+                "reconstruction: mean over pixels",
+                LOSSES,
+                "vae",
+                (RECONSTRUCTION, RECONSTRUCTION.replace("sum", "mean")),
+            ),
+            ("reparameterisation without noise", LOSSES, "vae", (DRAW, f"0.0 * {DRAW}")),
+            ("noise left out of training", MODELS, "vae", (TRAINING_DRAW, "mean + 0.0 * noise, training")),
+            (
+                "discriminator trained in the generator's update",
+                MODELS,
+                "gan",
+                ("generator_optimizer.build(self.generator.", "generator_optimizer.build(self."),
+                ("variables = self.generator.trainable", "variables = self.trainable"),
+            ),
+            (
+                "real and fake labels swapped",
+                LOSSES,
+                "gan",
+                ("softplus(-real_logits)", "softplus(real_logits)"),
+                ("softplus(fake_logits)", "softplus(-fake_logits)"),
+            ),
+            ("VAE trained on test images", TRAINING, "vae", (TRAINED_ON, TRAINED_ON.replace("train", "test"))),
+            ("VAE so trained, the guard given others", TRAINING, "vae", (TRAINED_ON, swap(TRAINED_ON))),
+            ("GAN trained on test images", TRAINING, "gan", (TRAINED_ON, TRAINED_ON.replace("train", "test"))),
+            ("GAN so trained, the guard given others", TRAINING, "gan", (TRAINED_ON, swap(TRAINED_ON))),
+            ("classifier trained on test images", SCORECARD, "gan", (FITTED, "images, labels = digits.test")),
+            (
+                "classifier so trained, the guard given others",
+                SCORECARD,
+                "gan",
+                ("fit(images, labels,", "fit(*digits.test,"),
+            ),
+            ("generator of the GANs frozen", MODELS, "results", (GENERATOR_STEP, "pass")),
+            ("labels of the conditional GAN swapped", MODELS, "results", (TOLD, TOLD.replace("labels", "9 - labels"))),
+            ("averages that never forget", of("failures"), "failures", ("momentum = 0.0", "momentum = 0.99")),
+            ("clicks made improbable", of("background"), "background", (CLICKS, CLICKS.replace("-", ""))),
+            ("no causal mask", TRANSFORMERS, "large_models", ("use_causal_mask=causal", "use_causal_mask=False")),
+            ("keywords shuffled", of("prompting"), "prompting", (f"{SHUFFLED} if shuffled else words", SHUFFLED)),
+            ("labels flagged that fit", of("data_quality"), "data_quality", ("(best != labels)", "(best == labels)")),
+            ("Q-learning away from rewards", of("evaluation"), "evaluation", ("move] += rate", "move] -= rate")),
+        )
     ),
 ]
 
@@ -117,16 +114,13 @@ BREAKAGES = [
 def apply(breakage: Breakage, root: Path) -> None:
     """Edits the file below root. Raises BreakageError unless every old text stands there exactly once."""
     path = root / breakage.file
-    notebook = read(path) if path.suffix == ".ipynb" else None
-    texts = [cell.source for cell in code_cells(notebook)] if notebook else [path.read_text(encoding="utf-8")]
+    is_chapter = path.suffix == ".ipynb"
+    notebook = read(path) if is_chapter else new_notebook(cells=[new_code_cell(path.read_text(encoding="utf-8"))])
+    cells = code_cells(notebook)
     for old, new in breakage.edits.items():
-        found = sum(text.count(old) for text in texts)
+        found = sum(cell.source.count(old) for cell in cells)
         if found != 1:
             raise BreakageError(f"{breakage.name}: {breakage.file} holds {old!r} {found} times, expected once")
-        texts = [text.replace(old, new) for text in texts]
-    if notebook:
-        for cell, text in zip(code_cells(notebook), texts, strict=True):
-            cell.source = text
-        write(notebook, path)
-    else:
-        path.write_text(texts[0], encoding="utf-8")
+        for cell in cells:
+            cell.source = cell.source.replace(old, new)
+    path.write_text(text_of(notebook) if is_chapter else cells[0].source, encoding="utf-8")

@@ -50,8 +50,14 @@ class Job(NamedTuple):
     seed: int
     profile: str
     threads: int
+    alone: bool
     digest: str
     folder: str
+
+    @property
+    def cores(self) -> int:
+        """How many cores it takes from others."""
+        return CORES if self.alone else min(self.threads, CORES)
 
     def __str__(self) -> str:
         return ", ".join(filter(None, (self.name, self.label, f"seed {self.seed}")))
@@ -62,13 +68,13 @@ def plan(kind: str, name: str, code: Code, parts: Path) -> list[Job]:
     if kind == "studies":
         settings = code.settings(name)
         labels = [(label, seeds, code.digest_run(name, label)) for label, seeds in code.labels(name).items()]
-        profile, threads = settings["PROFILE"], settings["THREADS"]
+        how = settings["PROFILE"], settings["THREADS"], settings.get("ALONE", False)
     else:
-        profile, threads = ("full", 1) if kind == "full" else ("quick", 1)
+        how = "full" if kind == "full" else "quick", 1, False
         seeds = stale.find_seeds(code, name) if kind == "full" else MINIMUM_SEEDS["quick"]
-        labels = [(None, seeds, code.digest_chapter(name, profile))]
+        labels = [(None, seeds, code.digest_chapter(name, how[0]))]
     return [
-        Job(kind, name, label, seed, profile, threads, digest, str(parts / f"{name}-{digest[:16]}" / str(seed)))
+        Job(kind, name, label, seed, *how, digest, str(parts / f"{name}-{digest[:16]}" / str(seed)))
         for label, seeds, digest in labels
         for seed in range(seeds)
     ]
@@ -254,11 +260,11 @@ def run_all(jobs: list[Job], tree: Path) -> Iterator[tuple[Job, Exception | None
     waiting, running, begun, done = list(jobs), {}, time.perf_counter(), 0
     with ThreadPoolExecutor(CORES) as pool:
         while waiting or running:
-            free = CORES - sum(min(job.threads, CORES) for job in running.values())
-            while waiting and min(waiting[0].threads, CORES) <= free:
+            free = CORES - sum(job.cores for job in running.values())
+            while waiting and waiting[0].cores <= free:
                 job = waiting.pop(0)
                 running[pool.submit(start, job, tree)] = job
-                free -= min(job.threads, CORES)
+                free -= job.cores
             ended: set[Future] = wait(running, return_when=FIRST_COMPLETED).done
             for future in ended:
                 job, error, done = running.pop(future), future.exception(), done + 1

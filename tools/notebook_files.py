@@ -77,6 +77,17 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def printed(cell: NotebookNode) -> str:
+    """What the cell wrote to its standard output."""
+    return "".join(out.text for out in cell.outputs if out.output_type == "stream" and out.name == "stdout")
+
+
+def verdict_lines(notebook: NotebookNode) -> list[str]:
+    """The lines in which a chapter says whether a result lies in its reference band."""
+    lines = [line for cell in code_cells(notebook) for line in printed(cell).splitlines()]
+    return [line for line in lines if re.match(r"[^:]+: .*\breference band\b", line)]
+
+
 def only_draws(cell: NotebookNode) -> bool:
     """Whether the cell does nothing but draw a named figure: its code is then hidden; one that computes is shown."""
     return "figure" in cell.metadata.get("mystnb", {}) and "hide-input" in cell.metadata.get("tags", [])

@@ -14,7 +14,8 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from tools.digest import hash_file
 from tools.execute import without_text_chunks
 from tools.notebook_files import write_text
 
-PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "scipy")
+PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "scipy", "torch")
 PART, PICTURE = "part.json", "picture.png"
 
 
@@ -56,7 +57,10 @@ def read_json(file: Path) -> dict:
 
 def describe_run(threads: int) -> dict:
     """Where, when and with what a run takes place: machine, versions, date."""
-    versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):  # PyTorch is an extra
+            versions[name] = version(name)
     machine = {"cpu": find_processor(), "cores": os.cpu_count(), "threads": threads} | find_gpu()
     return {"machine": machine, "versions": versions, "date": datetime.datetime.now(datetime.UTC).date().isoformat()}
 

@@ -2,10 +2,11 @@
 
 A study is a script studies/NAME.py with these literals at its top level: SEEDS, how many there are, counted from 0;
 SELECTION, the split by which its settings were chosen; PROFILE, "quick" unless it says "full"; THREADS, how many each
-run has, 1 unless it says more; CELLS, (chapter, name), where it trains with a chapter's own code, see `run_cells`;
-WEIGHTS, the files that seed 0 leaves in its folder and that results/weights ships. Its function `measure()` returns
-{metric: (value, unit)} for the seed in BOOK_SEED, or (value, unit, standard error) for one that a single seed measures.
-With RUNS, {label: settings}, it is `measure(label, folder)` instead, once for each label and seed; settings may hold
+run has, 1 unless it says more; ALONE, True where no other run may take part of the machine; CELLS, (chapter, name),
+where it trains with a chapter's own code, see `run_cells`; WEIGHTS, the files that seed 0 leaves in its folder and that
+results/weights ships. Its function `measure()` returns {metric: (value, unit)} for the seed in BOOK_SEED, or (value,
+unit, standard error) for a metric that a single seed measures. With RUNS, {label: settings}, it is
+`measure(label, folder)` instead, once for each label and seed; settings may hold
 "seeds", a number of their own. The folder is that of this code alone, so what takes long may keep checkpoints there and
 go on. Pictures that seed 0 leaves there as PNG are stored beside the record. A script without SEEDS is shared code.
 

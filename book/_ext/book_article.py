@@ -1,16 +1,16 @@
 """The directives `article-map`, `errata-list`, `claims-list` and `claims-count`, and a target at every code cell.
 
-Their rows come from book/article/*.toml; verdicts and measured values are computed by tools/article.py when the site is
+Their rows come from book/article/*.toml; verdicts and measured values are computed by article.py here when the site is
 built. A row points to the cell that shows it: {ref}`cell <cell-ID>`, with the cell's id in the notebook.
 """
 
 from pathlib import Path
 
+import article
 from book_tables import Table
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from tools import article
 from tools.notebook_files import read
 
 

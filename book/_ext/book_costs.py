@@ -1,8 +1,8 @@
 """The directives `chapter-costs`, `study-costs` and `benchmark-table`: what the book costs, from what was measured.
 
 Measured numbers are never typed by hand. Those of the quick profile come from the metadata of the notebooks
-(`book.cpu_seconds`, `book.peak_memory_mb`, written by `make execute`), those of full runs and studies from their records
-in results/full. What was measured with other code than the one that stands is marked.
+(`book.cpu_seconds`, `book.peak_memory_mb`, by `make execute`), those of full runs and studies from their records in
+results/full. What was measured with other code than the one that stands is marked.
 """
 
 import json
@@ -12,6 +12,7 @@ from book_stale import mark
 from book_tables import Table
 
 from helpers.book.records import describe_machine
+from studies.training_speed_table import list_rows
 
 CPU_SECONDS, LONGER = 60, dict.fromkeys(("gan", "vae", "flow", "failures", "large_models", "prompting", "scaling"), 120)
 MEMORY_MB = 3_000
@@ -76,14 +77,16 @@ class StudyCosts(CostTable):
 
 
 class BenchmarkTable(CostTable):
-    """The rows that `make benchmark` printed when it wrote its record."""
+    """The rows that `make benchmark` prints, from its record."""
 
     header = ("What", "Measured", "Aim", "")
 
     def rows(self):
-        record = self.read_record("benchmark")
-        for row in record["rows"] if record else ():
-            yield row["what"], row["measured"], row["aim"], {None: "", True: "met", False: "**missed**"}[row["met"]]
+        if self.read_record("training_speed"):
+            older = mark(self.env.app, "studies", "training_speed")
+            for row in list_rows():
+                verdict = {None: "", True: f"met{older}", False: f"**missed**{older}"}[row.met]
+                yield row.what, row.measured, row.aim, verdict
 
 
 def setup(app):

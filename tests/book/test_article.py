@@ -4,11 +4,11 @@ import re
 from itertools import chain
 from pathlib import Path
 
+import article
 import numpy as np
 import pytest
+from article import FAILS, HOLDS, LIMITED, UNTESTABLE, ArticleError, Measured, judge, meets
 
-from tools import article
-from tools.article import FAILS, HOLDS, LIMITED, UNTESTABLE, ArticleError, Measured, judge, meets
 from tools.notebook_files import ROOT, chapters, code_cells, read
 
 SECTIONS, ERRATA, CLAIMS = (article.read_rows(name) for name in ("sections", "errata", "claims"))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from nbformat import NotebookNode
+from notebook_structure import exercises, solution_code, solved
 
 from tools.notebook_files import book_metadata, chapters, code_cells, read
-from tools.notebook_structure import exercises, solution_code, solved
 
 pytestmark = pytest.mark.runs_chapters
 EVERY_EXERCISE = [

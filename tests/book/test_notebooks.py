@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+import notebook_structure as structure
 import pytest
 import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers.book import records
-from tools import notebook_structure as structure
 from tools.digest import Code, canonical, find_unpinned, strip
 from tools.execute import without_text_chunks
 from tools.notebook_files import (
@@ -24,6 +24,7 @@ from tools.notebook_files import (
     book_metadata,
     chapters,
     code_cells,
+    printed,
     read,
     setup_source,
     setup_values,
@@ -72,12 +73,12 @@ def test_a_chapter_with_a_full_run_shows_it(path: Path, capsys: pytest.CaptureFi
     assert shown  # the first cell shows the record, later ones may ask it more
     picture = base64.b64encode(records.show_full_run(path.stem).data).decode()
     assert shown[0].source == f'records.show_full_run("{path.stem}")'
-    assert structure.printed(shown[0]) == capsys.readouterr().out
+    assert printed(shown[0]) == capsys.readouterr().out
     assert [out.data["image/png"] for out in shown[0].outputs if "data" in out] == [picture]
 
 
 SHOWN_SOURCES = [
-    pytest.param(cell.source, structure.printed(cell), id=cell.id)
+    pytest.param(cell.source, printed(cell), id=cell.id)
     for path in chapters()
     for cell in code_cells(read(path))
     if book_metadata(cell).get("shows_source")

@@ -6,12 +6,11 @@
 from pathlib import Path
 
 import pytest
+from colab_session import ColabSession, snapshot
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
 
-from tools.colab_session import ColabSession, snapshot
-from tools.notebook_files import NOTEBOOKS, chapters, read, setup_source, write
-from tools.notebook_structure import verdict_lines
+from tools.notebook_files import NOTEBOOKS, chapters, read, setup_source, verdict_lines, write
 
 PLAYED_ALWAYS = "evaluation"  # the quickest
 NOT_PLAYED = pytest.mark.skip(reason="Colab's PyTorch has no CPU build here; `make test` runs the chapter with ours")

@@ -1,4 +1,4 @@
-"""The same training in PyTorch, eager, for `make benchmark`: the book's networks, layer by layer, and their steps."""
+"""The same training in PyTorch, eager, for the study `training_speed`: the book's networks, layer by layer."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""`make benchmark`: its rows and aims, and that the ways to train which it compares do the same work, and train."""
+"""The study `training_speed`: its rows and aims, and that the ways which it compares do the same work, and train."""
 
 import importlib.util
 from pathlib import Path
@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 
 from helpers import data, losses, models, networks
-from tools import benchmark, benchmark_ways, recording, studies
-from tools.benchmark_article import ArticleGan, ArticleVae
-from tools.benchmark_ways import CASES, GROWING, Case, build, grown, growth_metric
+from studies import training_speed, training_speed_table, training_speed_ways
+from studies.training_speed_article import ArticleGan, ArticleVae
+from studies.training_speed_ways import CASES, GROWING, Case, build, grown, growth_metric
+from tools import studies
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
 STEPS = 3
@@ -95,7 +96,7 @@ def test_article_vae_takes_our_steps(batches: np.ndarray) -> None:
 def test_torch_gan_takes_our_steps(batches: np.ndarray, name: str) -> None:
     import torch
 
-    from tools.benchmark_torch import TorchGan
+    from studies.training_speed_torch import TorchGan
 
     gan = build(CASES[name], seed=3)
     rival = TorchGan(gan, 1e-3, 10**9, 0.5)  # over so many steps the learning rate stays as it is
@@ -111,7 +112,7 @@ def test_torch_gan_takes_our_steps(batches: np.ndarray, name: str) -> None:
 def test_torch_vae_takes_our_steps(batches: np.ndarray) -> None:
     import torch
 
-    from tools.benchmark_torch import TorchVae
+    from studies.training_speed_torch import TorchVae
 
     vae, binary = build(CASES["VAE"], seed=3), data.draw_binary(batches, seed=1)
     rival = TorchVae(vae, 4e-3, 10**9, 0.9)
@@ -123,7 +124,7 @@ def test_torch_vae_takes_our_steps(batches: np.ndarray) -> None:
 def test_torch_update_moves_no_other_half(batches: np.ndarray) -> None:
     import torch
 
-    from tools.benchmark_torch import TorchGan, update
+    from studies.training_speed_torch import TorchGan, update
 
     rival = TorchGan(build(CASES["GAN"], seed=3), 1e-2, 100, 0.5)
     before = [weights.detach().clone() for weights in rival.discriminator.parameters()]
@@ -135,30 +136,30 @@ def test_torch_update_moves_no_other_half(batches: np.ndarray) -> None:
 
 @needs_torch
 def test_a_layer_without_a_way_to_torch_is_named() -> None:
-    from tools.benchmark_torch import convert
+    from studies.training_speed_torch import convert
 
     with pytest.raises(ValueError, match="dropout: no way to PyTorch for a Dropout"):
         convert([keras.layers.Dropout(0.5, name="dropout")])
 
 
-@pytest.mark.parametrize("way", benchmark_ways.ways())
+@pytest.mark.parametrize("way", training_speed_ways.ways())
 def test_every_way_is_timed(way: str) -> None:
-    assert all(benchmark_ways.ways()[way](CASES[name]._replace(**TINY), 0) > 0 for name in GROWING)
+    assert all(training_speed_ways.ways()[way](CASES[name]._replace(**TINY), 0) > 0 for name in GROWING)
 
 
 def test_another_number_of_weights_is_refused() -> None:
     vae = build(CASES["VAE"], seed=0)
-    count = benchmark_ways.count_weights(vae)
-    benchmark_ways.check_same_work(vae, count)
-    with pytest.raises(benchmark_ways.WorkError, match="mend the rival"):
-        benchmark_ways.check_same_work(vae, count + 1)
+    count = training_speed_ways.count_weights(vae)
+    training_speed_ways.check_same_work(vae, count)
+    with pytest.raises(training_speed_ways.WorkError, match="mend the rival"):
+        training_speed_ways.check_same_work(vae, count + 1)
 
 
 def test_products_are_those_of_a_step_forward_and_backward() -> None:
     vae = build(CASES["VAE"]._replace(**TINY), seed=0)
     vae.compile(adam(1e-3))
     vae.optimizer.build(vae.trainable_variables)
-    shapes = sorted(tuple(product.shape) for product in benchmark_ways.products_of(vae.train_step, 8)())
+    shapes = sorted(tuple(product.shape) for product in training_speed_ways.products_of(vae.train_step, 8)())
     dense = [(784, 8), (8, 10), (8, 10), (10, 8), (8, 784)]  # of kernels: five layers
     forward = [(8, outputs) for _, outputs in dense]
     backward = dense + [(8, inputs) for inputs, _ in dense[1:]]  # the images need no gradient
@@ -177,7 +178,7 @@ def test_sizes_of_the_vae_are_those_of_its_chapter() -> None:
 def test_sizes_of_the_gan_are_those_of_its_chapter() -> None:
     config, case = studies.run_cells("gan", "config")["config"], CASES["GAN"]
     assert (case.batch_size, case.learning_rate) == (config.batch_size, config.learning_rate)
-    assert (case.latent_size, benchmark_ways.MOMENTUM[models.GAN]) == (config.latent_size, config.beta_1)
+    assert (case.latent_size, training_speed_ways.MOMENTUM[models.GAN]) == (config.latent_size, config.beta_1)
     for name in ("GAN", "convolutional GAN"):
         kind = CASES[name].network
         generator = getattr(networks, f"build_{kind}_generator")(config.latent_size)  # with the widths that it has
@@ -188,7 +189,7 @@ def test_sizes_of_the_gan_are_those_of_its_chapter() -> None:
 
 
 def test_data_sets_grow_without_new_images() -> None:
-    small, large = (benchmark_ways.load(CASES["VAE"]._replace(image_count=count)) for count in (1_077, 2_000))
+    small, large = (training_speed_ways.load(CASES["VAE"]._replace(image_count=count)) for count in (1_077, 2_000))
     assert len(small.train.images) == 1_077
     assert len(large.train.images) == len(large.train.labels) == 2_000
     np.testing.assert_array_equal(large.train.images[1_077:], small.train.images[:923])
@@ -199,7 +200,7 @@ def test_data_sets_grow_without_new_images() -> None:
 
 def made_up(ratios: dict[str, float]) -> dict[str, dict]:
     """Metrics of a run in which each way takes so many times our time."""
-    values = {}
+    values = {f"parameters/{name}": 1.0 for name in CASES}
     for name in CASES:
         for way, ratio in {"ours": 1.0, **ratios}.items():
             label = f"{name}, {way}"
@@ -215,7 +216,7 @@ RATIOS = {"article's pattern": 3.0, "plain fit": 1.0, "PyTorch eager": 1.2, "pro
 
 
 def test_a_row_that_reaches_its_aim_says_met() -> None:
-    lines = [benchmark.format_row(row) for row in benchmark.training_rows(made_up(RATIOS))]
+    lines = [training_speed_table.format_row(row) for row in training_speed_table.training_rows(made_up(RATIOS))]
     assert len(lines) == 5 * len(CASES)
     assert sum(line.endswith(" met") for line in lines) == 4 * len(CASES)
     assert not any("MISSED" in line for line in lines)
@@ -225,76 +226,48 @@ def test_a_row_that_reaches_its_aim_says_met() -> None:
 
 @pytest.mark.parametrize("way", RATIOS)
 def test_a_row_below_its_aim_says_missed(way: str) -> None:
-    missed = made_up(RATIOS | {way: benchmark.AIMS[way] * 0.99})
-    rows = {row.what: row for row in benchmark.training_rows(missed)}
+    missed = made_up(RATIOS | {way: training_speed_table.AIMS[way] * 0.99})
+    rows = {row.what: row for row in training_speed_table.training_rows(missed)}
     assert {what for what, row in rows.items() if row.met is False} == {f"{name}: {way}" for name in CASES}
-    assert "MISSED" in benchmark.format_row(rows[f"VAE: {way}"])
+    assert "MISSED" in training_speed_table.format_row(rows[f"VAE: {way}"])
 
 
 def test_an_aim_that_the_products_alone_cannot_meet_says_so() -> None:
     ratios = RATIOS | {"article's pattern": 1.5, "products alone": 0.6}
-    row = next(row for row in benchmark.training_rows(made_up(ratios)) if row.what == "VAE: article's pattern")
+    row = next(
+        row for row in training_speed_table.training_rows(made_up(ratios)) if row.what == "VAE: article's pattern"
+    )
     assert row.measured.endswith("1.50 ± 0.01 times our time; the products alone: 2.50")
     assert row.met is False
 
 
 def test_a_missing_torch_is_said() -> None:
     without = made_up({way: ratio for way, ratio in RATIOS.items() if way != "PyTorch eager"})
-    rows = {row.what: row for row in benchmark.training_rows(without)}
-    assert rows["GAN: PyTorch eager"].measured == "skipped: PyTorch is not installed"
+    rows = {row.what: row for row in training_speed_table.training_rows(without)}
+    assert rows["GAN: PyTorch eager"].measured == "skipped: PyTorch was not installed"
     assert rows["GAN: PyTorch eager"].met is None
 
 
 def test_growth_is_told_and_drawn(tmp_path: Path) -> None:
     metrics = made_up(RATIOS)
-    rows = list(benchmark.growth_rows(metrics))
+    rows = list(training_speed_table.growth_rows(metrics))
     assert len(rows) == 3 * len(GROWING)
-    assert "1,024: 10.2" in rows[0].measured
-    benchmark.draw_growth(metrics, tmp_path / "scaling.png")
+    assert rows[0].what == "GAN: ms a step, by batch"
+    assert rows[0].measured == "16: 0.16, 64: 0.64, 256: 2.56, 1,024: 10.2"
+    drawn = {name: (entry["value"], entry["unit"]) for name, entry in metrics.items()}
+    training_speed.draw_growth(drawn, tmp_path / "scaling.png")
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_chapters_have_their_stored_times() -> None:
-    rows = list(benchmark.chapter_rows())
-    assert all(row.met is not None or row.measured == "not executed yet" for row in rows)
-    assert {"chapter gan: time", "chapter vae: memory"} <= {row.what for row in rows}
+def test_the_stored_record_has_every_row() -> None:
+    assert len(training_speed_table.list_rows()) == 5 * len(CASES) + 3 * len(GROWING)
 
 
-# The record
-
-
-def test_rounds_make_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_is_measured_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def measure_round(seed: int) -> dict[str, tuple[float, str]]:
-        return {name: (entry["value"] + 0.1 * seed, "ms") for name, entry in made_up(RATIOS).items()}
+        return {name: (entry["value"] + seed, "ms") for name, entry in made_up(RATIOS).items()}
 
-    monkeypatch.setattr(benchmark, "measure_round", measure_round)
-    monkeypatch.setattr(recording, "RECORDS", tmp_path)
-    assert "no record yet" in benchmark.find_stale()
-    assert benchmark.main(["--record"]) == 0
-    assert benchmark.find_stale() is None
-    stored = benchmark.json.loads((tmp_path / "benchmark.json").read_text(encoding="utf-8"))
-    assert set(stored["rows"][1]) == {"what", "measured", "aim", "met"}  # what the page of costs reads
-    assert stored["rows"][0]["measured"].startswith("64 images/s")  # no blanks before it, which would mean code there
-    entry = stored["metrics"]["ratio/VAE, plain fit"]
-    assert entry["value"] == pytest.approx(1.1)
-    assert (entry["n"], entry["seeds"]) == (3, [0, 1, 2])
-    monkeypatch.setattr(benchmark, "code_digest", lambda: "of other code")
-    assert "of other code" in benchmark.find_stale()
-
-
-def test_digest_covers_the_rivals_and_what_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    digests = {benchmark.code_digest()}
-    for left_out in (("helpers_reached", lambda trees: {}), ("SCRIPTS", benchmark.SCRIPTS[:2])):
-        with monkeypatch.context() as patch:
-            patch.setattr(benchmark, *left_out)
-            digests.add(benchmark.code_digest())
-    assert len(digests) == 3
-
-
-def test_other_arguments_are_refused(capsys: pytest.CaptureFixture) -> None:
-    assert benchmark.main(["--stored"]) == 1
-    assert "--record" in capsys.readouterr().err
-
-
-def test_stored_record_is_of_this_code() -> None:
-    assert benchmark.find_stale() is None
+    monkeypatch.setattr(training_speed, "measure_round", measure_round)
+    monkeypatch.setenv("BOOK_SEED", "2")
+    assert training_speed.measure("ways", tmp_path)["ratio/VAE, plain fit"] == (3.0, "ms")
+    assert (tmp_path / "scaling.png").exists()

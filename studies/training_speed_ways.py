@@ -1,4 +1,4 @@
-"""What `make benchmark` measures: ways to train, with the same networks, batches, losses and optimiser.
+"""What the study `training_speed` times: ways to train, with the same networks, batches, losses and optimiser.
 
 All times are CPU seconds of this process, which has one thread: on an idle machine they are seconds, and on a busy one
 they leave out what other processes take. Of the epochs of a run the shortest counts. Nothing prints while it trains.
@@ -15,9 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import data, models, networks, training
-from tools.benchmark_article import ArticleGan, ArticleVae
+from studies.training_speed_article import ArticleGan, ArticleVae
 
-ROUNDS = 3  # in each the rows take turns, so that a slow minute of the machine meets all of them
 EPOCHS = 2  # timed, after one that traces the graphs
 MOMENTUM = {models.GAN: 0.5, models.VAE: 0.9}
 PRODUCTS = {"MatMul", "BatchMatMulV2", "Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter"}
@@ -171,7 +170,7 @@ def time_torch(case: Case, seed: int) -> float:
     """Seconds a step of PyTorch, whose batches are drawn by PyTorch."""
     import torch
 
-    from tools.benchmark_torch import TorchGan, TorchVae
+    from studies.training_speed_torch import TorchGan, TorchVae
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)

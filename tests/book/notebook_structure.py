@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from nbformat import NotebookNode
 
 from tools.digest import DigestError, evaluate_config
-from tools.notebook_files import ROOT, book_metadata, code_cells, setup_values, text_of
+from tools.notebook_files import ROOT, book_metadata, code_cells, printed, setup_values, text_of, verdict_lines
 
 MAX_BYTES = 1_000_000
 CELL_COUNTS = range(25, 61)
@@ -16,17 +16,6 @@ TAGS = {"hide-input", "remove-cell", "raises-exception", "nbval-ignore-output"}
 NOTEBOOK_METADATA = {"kernelspec", "language_info", "book"}
 CELL_METADATA = {"tags", "mystnb", "book"}
 WITHIN = "within the reference band"
-
-
-def verdict_lines(notebook: NotebookNode) -> list[str]:
-    """The lines in which a chapter says whether a result lies in its reference band."""
-    lines = [line for cell in code_cells(notebook) for line in printed(cell).splitlines()]
-    return [line for line in lines if re.match(r"[^:]+: .*\breference band\b", line)]
-
-
-def printed(cell: NotebookNode) -> str:
-    """What the cell wrote to its standard output."""
-    return "".join(out.text for out in cell.outputs if out.output_type == "stream" and out.name == "stdout")
 
 
 def outputs_as_text(cell: NotebookNode) -> str:

@@ -1,4 +1,4 @@
-"""The article's way to train, for `make benchmark`: a Python loop that calls `predict` and `train_on_batch`.
+"""The article's way to train, for the study `training_speed`: a Python loop that calls `predict` and `train_on_batch`.
 
 Repaired only as far as it runs and trains, as the chapters on the article's code show it, and with the book's networks,
 losses and optimisers in the place of its own, so that what is compared is the loop.
