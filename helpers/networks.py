@@ -63,18 +63,23 @@ def build_dense_discriminator(widths: Sequence[int] = (256, 256)) -> keras.Model
 
 
 def build_convolutional_generator(latent_size: int, channels: int = 32) -> keras.Model:
-    """Return a convolutional generator, (batch, latent_size) -> (batch, 28, 28, 1) in [0, 1]."""
+    """Return a convolutional generator, (batch, latent_size) -> (batch, 28, 28, 1) in [0, 1].
+
+    It ends as the dense one does: logits at half the size, enlarged before the sigmoid.
+    """
     return keras.Sequential(
         [
             keras.Input((latent_size,)),
-            layers.Dense(7 * 7 * 2 * channels, use_bias=False),
-            layers.BatchNormalization(),
+            layers.Dense(256),
+            layers.LeakyReLU(NEGATIVE_SLOPE),
+            layers.Dense(7 * 7 * 2 * channels),
             layers.LeakyReLU(NEGATIVE_SLOPE),
             layers.Reshape((7, 7, 2 * channels)),
-            layers.Conv2DTranspose(channels, 4, strides=2, padding="same", use_bias=False),  # (batch, 14, 14, channels)
-            layers.BatchNormalization(),
+            layers.Conv2DTranspose(channels, 4, strides=2, padding="same"),  # (batch, 14, 14, channels)
             layers.LeakyReLU(NEGATIVE_SLOPE),
-            layers.Conv2DTranspose(1, 4, strides=2, padding="same", activation="sigmoid"),  # (batch, 28, 28, 1)
+            layers.Conv2D(1, 3, padding="same"),  # (batch, 14, 14, 1)
+            layers.UpSampling2D(2, interpolation="bilinear"),  # (batch, 28, 28, 1)
+            layers.Activation("sigmoid"),
         ],
         name="generator",
     )

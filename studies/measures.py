@@ -14,7 +14,6 @@ the fewest that see every gap by three. The weights of the first classifier are 
 
 import itertools
 import json
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -86,10 +85,13 @@ def measure(label: str, folder: Path) -> dict[str, tuple[float, str, float]]:
     runtime.start()
     run = RUNS[label]
     digits = data.load(run["profile"])
-    rows = keep(folder / "rows", lambda: draw_rows(digits, run))
+    rows = keep(folder / "rows", partial(draw_rows, digits, run))
     draw_table(rows, folder / f"{label}.png")
-    found = [measure_rows(digits, rows, run, seed, folder) for seed in range(CLASSIFIERS)]
-    shutil.copy(folder / f"classifier-{0}.npz", folder / run["weights"])
+    classifiers = [
+        keep(folder / f"classifier-{seed}", partial(train_classifier, digits, run, seed)) for seed in range(CLASSIFIERS)
+    ]
+    np.savez_compressed(folder / run["weights"], **classifiers[0])
+    found = [measure_rows(digits, rows, weights, seed, folder) for seed, weights in enumerate(classifiers)]
     values = {name: np.array([one[name] for one in found]) for name in found[0]}  # (CLASSIFIERS,) each
     return summarise(values, label)
 
@@ -145,14 +147,13 @@ def draw_rows(digits: data.Digits, run: dict) -> dict[str, np.ndarray]:
 
 
 def measure_rows(
-    digits: data.Digits, rows: dict[str, np.ndarray], run: dict, seed: int, folder: Path
+    digits: data.Digits, rows: dict[str, np.ndarray], weights: dict[str, np.ndarray], seed: int, folder: Path
 ) -> dict[str, float]:
-    """Return the measures of all rows with the classifier of one seed, "measure/row"."""
+    """Return the measures of all rows with a classifier of these weights, "measure/row"."""
     file = folder / f"measured-{seed}.json"
     if file.exists():
         return json.loads(file.read_text(encoding="utf-8"))
     classifier = networks.build_classifier()
-    weights = keep(folder / f"classifier-{seed}", lambda: train_classifier(digits, run, seed))
     classifier.set_weights(list(weights.values()))
     look = keras.Model(classifier.inputs[0], [classifier.get_layer("features").output, classifier.outputs[0]])
     read = partial(look.predict, batch_size=512, verbose=0)
