@@ -11,15 +11,15 @@ PIXELS = 28 * 28
 NEGATIVE_SLOPE = 0.2  # of the leaky ReLU; Radford et al. 2016
 
 
-def build_classifier(feature_size: int = 32) -> keras.Model:
+def build_classifier(feature_size: int = 64) -> keras.Model:
     """Return a digit classifier, (batch, 28, 28, 1) -> (batch, 10) logits, with a layer named "features"."""
     return keras.Sequential(
         [
             keras.Input(IMAGE_SHAPE),
-            layers.Conv2D(16, 5, strides=2, padding="same", activation="relu"),  # (batch, 14, 14, 16)
-            layers.Conv2D(32, 3, strides=2, padding="same", activation="relu"),  # (batch, 7, 7, 32)
+            layers.Conv2D(24, 5, strides=2, padding="same", activation="relu"),  # (batch, 14, 14, 24)
+            layers.Conv2D(48, 3, strides=2, padding="same", activation="relu"),  # (batch, 7, 7, 48)
             layers.Flatten(),
-            layers.Dense(feature_size, activation="relu", name="features"),
+            layers.Dense(feature_size, activation="tanh", name="features"),  # bounded: no image is far from all others
             layers.Dense(10),
         ],
         name="classifier",
@@ -31,19 +31,28 @@ def build_feature_extractor(classifier: keras.Model) -> keras.Model:
     return keras.Model(classifier.inputs[0], classifier.get_layer("features").output, name="feature_extractor")
 
 
-def build_dense_generator(latent_size: int, widths: Sequence[int] = (128, 256)) -> keras.Model:
-    """Return a dense generator, (batch, latent_size) -> (batch, 28, 28, 1) in [0, 1]."""
+def build_dense_generator(
+    latent_size: int, widths: Sequence[int] = (256, 256), batch_norm: bool = False
+) -> keras.Model:
+    """Return a dense generator, (batch, latent_size) -> (batch, 28, 28, 1) in [0, 1].
+
+    It draws logits at half the size; enlarged before the sigmoid they give smooth strokes with sharp edges, where
+    pixels drawn one by one leave speckles. batch_norm: normalise each hidden layer over the batch.
+    """
     network = keras.Sequential([keras.Input((latent_size,))], name="generator")
     for width in widths:
-        network.add(layers.Dense(width, use_bias=False))  # batch normalisation brings its own shift
-        network.add(layers.BatchNormalization())
+        network.add(layers.Dense(width, use_bias=not batch_norm))  # batch normalisation brings its own shift
+        if batch_norm:
+            network.add(layers.BatchNormalization())
         network.add(layers.LeakyReLU(NEGATIVE_SLOPE))
-    network.add(layers.Dense(PIXELS, activation="sigmoid"))
-    network.add(layers.Reshape(IMAGE_SHAPE))
+    network.add(layers.Dense(14 * 14))
+    network.add(layers.Reshape((14, 14, 1)))
+    network.add(layers.UpSampling2D(2, interpolation="bilinear"))  # (batch, 28, 28, 1)
+    network.add(layers.Activation("sigmoid"))
     return network
 
 
-def build_dense_discriminator(widths: Sequence[int] = (256, 128)) -> keras.Model:
+def build_dense_discriminator(widths: Sequence[int] = (256, 256)) -> keras.Model:
     """Return a dense discriminator, (batch, 28, 28, 1) -> (batch, 1) logits."""
     network = keras.Sequential([keras.Input(IMAGE_SHAPE), layers.Flatten()], name="discriminator")
     for width in widths:
@@ -54,18 +63,23 @@ def build_dense_discriminator(widths: Sequence[int] = (256, 128)) -> keras.Model
 
 
 def build_convolutional_generator(latent_size: int, channels: int = 32) -> keras.Model:
-    """Return a convolutional generator, (batch, latent_size) -> (batch, 28, 28, 1) in [0, 1]."""
+    """Return a convolutional generator, (batch, latent_size) -> (batch, 28, 28, 1) in [0, 1].
+
+    It ends as the dense one does: logits at half the size, enlarged before the sigmoid.
+    """
     return keras.Sequential(
         [
             keras.Input((latent_size,)),
-            layers.Dense(7 * 7 * 2 * channels, use_bias=False),
-            layers.BatchNormalization(),
+            layers.Dense(256),
+            layers.LeakyReLU(NEGATIVE_SLOPE),
+            layers.Dense(7 * 7 * 2 * channels),
             layers.LeakyReLU(NEGATIVE_SLOPE),
             layers.Reshape((7, 7, 2 * channels)),
-            layers.Conv2DTranspose(channels, 4, strides=2, padding="same", use_bias=False),  # (batch, 14, 14, channels)
-            layers.BatchNormalization(),
+            layers.Conv2DTranspose(channels, 4, strides=2, padding="same"),  # (batch, 14, 14, channels)
             layers.LeakyReLU(NEGATIVE_SLOPE),
-            layers.Conv2DTranspose(1, 4, strides=2, padding="same", activation="sigmoid"),  # (batch, 28, 28, 1)
+            layers.Conv2D(1, 3, padding="same"),  # (batch, 14, 14, 1)
+            layers.UpSampling2D(2, interpolation="bilinear"),  # (batch, 28, 28, 1)
+            layers.Activation("sigmoid"),
         ],
         name="generator",
     )

@@ -114,6 +114,12 @@ class SeededModel(keras.Model):
                 f"{type(callback).__name__} sets the learning rate, which follows a schedule here, as train_gan and "
                 "train_vae set one; compile the model with a plain rate, keras.optimizers.Adam(1e-3), and call fit."
             )
+        watched = getattr(callback, "monitor", "loss").removeprefix("val_")
+        if watched in self.trackers and watched != "loss" and getattr(callback, "mode", "") == "auto":
+            raise ModelError(
+                f"{type(callback).__name__} watches {watched}, of which Keras does not know whether it should fall; "
+                "give mode='min' or mode='max'."
+            )
         if isinstance(callback, keras.callbacks.BackupAndRestore) and callback.save_freq != "epoch":
             raise ModelError("BackupAndRestore within an epoch takes steps of it twice; leave save_freq at 'epoch'.")
 
@@ -127,7 +133,7 @@ class PairedOptimizers(keras.optimizers.Optimizer):
     def __init__(self, generator_optimizer: keras.Optimizer, discriminator_optimizer: keras.Optimizer) -> None:
         super().__init__(0.0, name="pair")
         self.pair = (generator_optimizer, discriminator_optimizer)
-        first, second = (float(optimizer.learning_rate) for optimizer in self.pair)
+        first, second = (float(keras.ops.convert_to_numpy(optimizer.learning_rate)) for optimizer in self.pair)
         self.ratio = second / first if first else 1.0
         self.built = True
 

@@ -18,7 +18,7 @@ from keras import layers
 from helpers import data, losses, models, scorecard, training
 from helpers.book import runtime
 from helpers.checks import IMAGE_SHAPE
-from studies.gan_mnist import CLASSIFIER_EPOCHS, UNITS, draw_grid, jackknife, score, take_distance
+from studies.gan_mnist import UNITS, draw_grid, jackknife, score, take_distance
 
 SEEDS = 1
 SELECTION = "none"
@@ -111,7 +111,7 @@ def measure(label, folder):
     """Train to the last epoch that the run names; return the curve on the way there, and the final scores."""
     settings, run = runtime.start(), RUNS[label]
     digits = data.load(settings.profile)
-    scorer = scorecard.Scorer(digits, CLASSIFIER_EPOCHS)
+    scorer = scorecard.Scorer(digits)
     tutorial = Tutorial(run["latent_size"], run["learning_rate"], settings.seed)
     seconds, distances = train(tutorial, digits, scorer, run, folder)
 

@@ -21,14 +21,14 @@ STRANGERS = {  # as the chapter's recipes: rate of generator, of discriminator; 
     "generator three times as fast": (1, 1 / 3, 0.0, 1.0),
     "both too slow": (1 / 20, 1 / 20, 0.5, 1.0),
 }
-SCORES = {"frechet": "squared feature units", "precision": "share", "recall": "share", "coverage": "share"}
+SCORES = {"frechet": "squared feature units", "told_apart": "share of pairs", "coverage": "share"}
 
 
 def measure() -> dict[str, tuple[float, str]]:
     """Train every recipe with the seed in BOOK_SEED, and either with one above CHOSEN_ON, too, or the strangers."""
     names = run_cells(*CELLS)
     digits, seed = names["digits"], names["settings"].seed
-    scorer = scorecard.Scorer(digits, names["config"].classifier_epochs)
+    scorer = scorecard.Scorer(digits)
     real = scorer.score(digits.validation.images[: scorer.count])
     found = {}
     for kind in names["recipes"]:
@@ -73,12 +73,13 @@ def measure_kind(train, scorer, real, kind, seed, suffix) -> dict[str, tuple[flo
 def confirm(kind, score, real, later) -> bool:
     """Return whether the scorecard agrees with the kind that a recipe is to give; it sees no history.
 
+    It knows a healthy run, a failed one, and one that more steps would help; why a run has failed the recipe says.
     score, real: of the run's samples and of the validation digits; later: of the same run with twice the steps.
     """
     covers = score.coverage >= 0.5 * real.coverage
     return {
         "healthy": covers,
-        "discriminator winning": not covers and score.precision < 0.5,
-        "collapsed": not covers and score.precision >= 0.5 and score.recall < 0.05,
+        "discriminator winning": not covers,
+        "collapsed": not covers,
         "not converged": not covers and later is not None and later.frechet <= 0.5 * score.frechet,
     }[kind]

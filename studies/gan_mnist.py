@@ -12,7 +12,6 @@ from functools import partial
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from helpers import data, metrics, models, networks, plotting, scorecard, training
@@ -44,12 +43,10 @@ RUNS = {
 }
 
 LATENT_SIZE = 100
-CLASSIFIER_EPOCHS = 4
 EPOCHS = 40  # parts of the training, not passes
 LOOKED_AT = (1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 28, 32, 36, 40)  # the epochs after which the distance is taken
-CONFIDENT = 0.9  # the probability from which on the classifier is sure of a digit
 PARTS = 10  # of the images, each left out once for the standard errors
-UNITS = {"frechet": "squared feature units", "classes": "digits"}  # the other scores are shares
+UNITS = {"frechet": "squared feature units", "told_apart": "share of pairs"}  # the other scores are shares
 
 
 class Stopwatch(keras.callbacks.Callback):
@@ -77,7 +74,7 @@ def measure(label, folder):
     """Measure the two references, or train a GAN and measure its cost, its scores, and its distance on the way."""
     settings, run = runtime.start(), RUNS[label]
     digits = data.load(settings.profile)
-    scorer = scorecard.Scorer(digits, CLASSIFIER_EPOCHS)
+    scorer = scorecard.Scorer(digits)
     if label == "references":
         return measure_references(scorer, digits, folder)
 
@@ -164,19 +161,14 @@ def score(scorer, digits, images, asked=None):
 
     asked: the digits that the images should show, (scorer.count,), where a model has been asked for some.
     """
-    real, fake = scorer.extract(digits.test.images[: scorer.count]), scorer.extract(images)  # (count, 32)
-    logits = scorer.classifier.predict(images, batch_size=512, verbose=0)  # (count, 10)
-    labels, confidence = logits.argmax(axis=1), tf.nn.softmax(logits).numpy().max(axis=1)
-    expected = np.bincount(digits.test.labels, minlength=10) / len(digits.test.labels)  # (10,)
+    real, labels = digits.test.images[: scorer.count], scorer.classify(images)
+    real_features, features = scorer.extract(real), scorer.extract(images)  # (count, 64)
 
     def take(chosen):
-        shares = np.bincount(labels[chosen], minlength=10) / chosen.sum()
         return {
-            **take_distance(real, fake, chosen),
-            **metrics.compare_manifolds(real[chosen], fake[chosen])._asdict(),
-            "classes": metrics.count_classes(labels[chosen]),
-            "imbalance": np.abs(shares - expected).sum() / 2,  # the total variation distance
-            "confident": np.mean(confidence[chosen] >= CONFIDENT),
+            **take_distance(real_features, features, chosen),
+            "told_apart": metrics.tell_apart(real[chosen], images[chosen]),
+            "coverage": metrics.measure_coverage(real_features[chosen], features[chosen]),
             **({} if asked is None else {"as_asked": np.mean(labels[chosen] == asked[chosen])}),
         }
 
@@ -185,7 +177,7 @@ def score(scorer, digits, images, asked=None):
 
 
 def take_distance(real, fake, chosen):
-    """Return the Frechet distance of the chosen features, of (count, 32) each, by its name."""
+    """Return the Frechet distance of the chosen features, of (count, 64) each, by its name."""
     return {"frechet": metrics.frechet_distance(real[chosen], fake[chosen])}
 
 

@@ -18,7 +18,7 @@ CELLS = ("gan_vs_vae", "train")
 METHODS = ("GAN", "VAE", "plain GAN")
 OTHER_RATES = (0.5, 2.0)  # times the chapter's own; even seeds take the first, odd ones the second
 FAILED_BELOW = 0.5  # of the coverage that real digits reach; a run below it has failed
-SCORES = {"frechet": "squared feature units", "classes": "digits"}  # the other scores are shares
+SCORES = {"frechet": "squared feature units", "told_apart": "share of pairs", "coverage": "share"}
 
 
 def measure() -> dict[str, tuple[float, str]]:
@@ -30,7 +30,7 @@ def measure() -> dict[str, tuple[float, str]]:
     trained = {(first, 1.0): train(first)}
     found = {f"memory/{first}": (peak_memory_mb() - before, "MB above the process without it")}
 
-    scorer = scorecard.Scorer(digits, names["config"].classifier_epochs)
+    scorer = scorecard.Scorer(digits)
     real = scorer.score(digits.validation.images[: scorer.count])
     for rate in (1.0, OTHER_RATES[seed % 2]):
         for method in METHODS:
@@ -52,7 +52,7 @@ def measure() -> dict[str, tuple[float, str]]:
 def score(scorer: scorecard.Scorer, label: str, images: np.ndarray) -> dict[str, tuple[float, str]]:
     """Return the scorecard of images, (count, 28, 28, 1), by metric and label."""
     scores = scorer.score(images)._asdict()
-    return {f"{name}/{label}": (float(value), SCORES.get(name, "share")) for name, value in scores.items()}
+    return {f"{name}/{label}": (value, SCORES[name]) for name, value in scores.items()}
 
 
 def measure_more(

@@ -1,9 +1,19 @@
 """Fixtures that several test files share."""
 
+from collections.abc import Iterator
+
+import keras
 import pytest
 
 from helpers import data
 from helpers.scorecard import Scorer
+
+
+@pytest.fixture(scope="module", autouse=True)
+def clear_keras() -> Iterator[None]:
+    """What one file built does not wait in memory for the end of its process."""
+    yield
+    keras.backend.clear_session()
 
 
 @pytest.fixture(scope="module")
@@ -14,5 +24,5 @@ def digits() -> data.Digits:
 
 @pytest.fixture(scope="module")
 def scorer(digits: data.Digits) -> Scorer:
-    """A scorecard whose classifier has been trained briefly."""
-    return Scorer(digits, epochs=4)
+    """The scorecard for them."""
+    return Scorer(digits)

@@ -183,8 +183,8 @@ def write_study(
     record = merge_runs(given, digest, commit) | {"metrics": collect_metrics(given)}
     record |= {"profile": settings["PROFILE"], "selection_split": settings["SELECTION"]}
     record |= {"missing": sorted(missing)} if missing else {}
-    shipped = {name: folder / name for name in settings.get("WEIGHTS", ()) for folder in first}
-    shipped = {name: file for name, file in shipped.items() if file.exists()}
+    files = [folder / name for name in settings.get("WEIGHTS", ()) for folder in first]
+    shipped = {file.name: file for file in files if file.exists()}
     record |= {"weights": {name: hash_file(file) for name, file in shipped.items()}} if shipped else {}
     write_record(results, study, record)
     for name, file in shipped.items():

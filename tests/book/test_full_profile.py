@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import gc
 import inspect
 import math
 import shutil
@@ -22,11 +21,15 @@ from helpers.checks import IMAGE_SHAPE
 from tools.breakage_list import SPLITS_SWAPPED, Breakage, apply
 from tools.notebook_files import ROOT, chapters, code_cells, read
 
-pytestmark = pytest.mark.runs_chapters
-# What a chapter's sizes are cut to, by the last word of their names; other whole numbers are users, units of a layer.
-MOST = {"epochs": 6, "looks": 8, "samples": 6, "steps": 3, "copies": 4, "batch": 32, "size": 32, "images": 400}
-MOST |= {"width": 32, "widths": 64, "out": 32}
-MOST_OTHERS = 100
+pytestmark = [
+    pytest.mark.runs_chapters,
+    # TensorFlow says so of every map of a dataset; of those it may build graphs.
+    pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly:UserWarning"),
+]
+# What whole numbers in a config are cut to, by the last word of their names; the others are users, units, dimensions.
+REPEATED = {"epochs": 6, "looks": 8, "steps": 3, "samples": 6, "draws": 300, "copies": 4}
+SIZES = {"batch": 32, "size": 32, "images": 400, "shown": 16, "out": 32, "width": 32, "widths": 64}
+MOST, MOST_OTHERS = REPEATED | SIZES, 100
 CHAPTERS = {path.stem: path for path in chapters()}
 
 
@@ -129,9 +132,7 @@ def run_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 def run_eagerly() -> Iterator[None]:
     """No graphs: building one takes seconds, a waste where it runs once. nbval sees them built in quick."""
     tf.config.run_functions_eagerly(True)
-    gc.disable()
     yield
-    gc.enable()
     tf.config.run_functions_eagerly(False)
     keras.backend.clear_session()
     plt.close("all")

@@ -50,10 +50,11 @@ def test_one_chapter_is_asked_for(run: Callable) -> None:
     run("--chapter", "vae").assert_outcomes(passed=6, deselected=6)
 
 
-def test_a_chapter_that_there_is_not_is_refused(run: Callable) -> None:
-    ended = run("--chapter", "vea")
+@pytest.mark.parametrize("name", ["vea", ""])
+def test_a_chapter_that_there_is_not_is_refused(run: Callable, name: str) -> None:
+    ended = run("--chapter", name)
     assert ended.ret == pytest.ExitCode.USAGE_ERROR
-    ended.stderr.fnmatch_lines("*no chapter is called vea; there are *vae*")
+    ended.stderr.fnmatch_lines(f"*no chapter is called {name}; there are *vae*")
 
 
 @pytest.mark.usefixtures("without_torch")
