@@ -221,7 +221,7 @@ def test_a_change_of_the_penalty_names_what_trains_a_gan_and_nothing_else(this_b
     """The penalty is called by the step of GAN, of which ConditionalGAN is one: who trains either, names the class.
 
     So a chapter is reached where the text of a cell that counts names a GAN of helpers or the penalty itself, and a
-    study where its script does, or the cells of the chapter that it runs, or the code that it shares with no other study.
+    study where its script does, or the cells of the chapter that it runs, or a script without SEEDS that it imports.
     """
     names = re.compile(r"\b(models\.GAN|\w*\.?ConditionalGAN|losses\.gradient_penalty)\b")
     of_chapters = {path.stem: code_cells(read(path)) for path in _chapters()}
