@@ -93,7 +93,8 @@ class Code:
             raise DigestError(f"studies/{study}.py: expected a function `measure` at its top level.")
         given = {key: value for key, value in found.get("RUNS", {}).get(label, {}).items() if key != "seeds"}
         says = found["PROFILE"], found["THREADS"], found.get("CELLS"), label, repr(given)
-        started, aside = [self._cut(name, "measure")], {(name, one) for one in OF_ALL_LABELS}
+        started = [self._cut(name, "measure")]
+        aside = {*((name, one) for one in OF_ALL_LABELS), *found.get("WEIGHTS", ())}  # nor what it makes itself
         if "CELLS" not in found:
             return _hash(says, self._close(started, SHOWING, aside))
         cells = self.cells_until(*found["CELLS"])
@@ -141,7 +142,7 @@ class Code:
         profile: str,
         without: tuple[str, ...],
         started: list[Piece] = (),
-        aside: set[tuple[str, str]] = frozenset(),
+        aside: set = frozenset(),
     ) -> list:
         """The cells that count, the config by its values, and all that they reach."""
         _, notebook = self._read_notebook(chapter)
@@ -156,7 +157,7 @@ class Code:
             pieces.append(self._pieces[key])
         return [values, *self._close(pieces, without, aside)]
 
-    def _close(self, pieces: list[Piece], without: tuple[str, ...], aside: set[tuple[str, str]] = frozenset()) -> list:
+    def _close(self, pieces: list[Piece], without: tuple[str, ...], aside: set = frozenset()) -> list:
         """Pieces and all definitions that they reach, with the weights and the versions that these depend on."""
         every, found = list(pieces), {}
         waiting = [one for piece in pieces for one in piece.reached]
@@ -168,7 +169,7 @@ class Code:
             every.append(self._cut(module, name))
             found[one] = every[-1].digest
             waiting += [*every[-1].reached, (module, "")]  # "" is what the module does besides
-        weights = {name for piece in every for name in piece.weights}
+        weights = {name for piece in every for name in piece.weights if name not in aside}
         with_torch = any(piece.torch for piece in every)
         return [
             [piece.digest for piece in pieces],

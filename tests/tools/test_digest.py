@@ -120,6 +120,14 @@ def test_a_run_depends_on_the_settings_of_its_label_alone(make_book: Callable) -
     assert (after["a"] == before["a"], after["b"] == before["b"]) == (False, True)
 
 
+def test_a_study_does_not_depend_on_the_weights_that_it_makes(make_book: Callable) -> None:
+    root, weights = make_book(), ("results/weights/toy.npz", "weights", "other")
+    change(root, "studies/small.py", "first.used(1)", "first.used('toy.npz')")
+    assert change(root, *weights) == {STUDY}
+    change(root, "studies/small.py", "SEEDS = 2", "WEIGHTS = ('toy.npz',)\nSEEDS = 2")
+    assert change(root, weights[0], "other", "newer") == set()
+
+
 def test_outputs_depend_on_the_records_that_are_shown(make_book: Callable) -> None:
     root = make_book()
     before = list_digests(root)
