@@ -49,7 +49,7 @@ RUNS = {
     },
 }
 CLASSIFIERS = 5
-LATENT_SIZE = 64
+LATENT_SIZE = 100
 STEPS_PER_EPOCH = 100
 EARLY = 4  # epochs of the GAN: a tenth of its training
 COLLAPSED = 5  # epochs without the penalty, with Adam's own beta_1
