@@ -72,7 +72,7 @@ full: .venv/.installed .venv/.torch ## run the chapters on MNIST, hours on two c
 studies: .venv/.installed .venv/.torch ## run the studies whose record is not of the code as it stands (STUDY=gan_vs_vae_seeds: one)
 	$(BIN)/python -m tools.measure studies $(STUDY)
 
-fresh: .venv/.installed .venv/.torch ## measure all that `python -m tools.stale` names (MNIST_NPZ=path, or a download)
+fresh: .venv/.installed .venv/.torch ## measure all that is stale, chapters' outputs last (MNIST_NPZ=path, or a download)
 	$(BIN)/python -m tools.measure fresh
 
 benchmark: .venv/.installed .venv/.torch ## compare our training with other ways to do the same, in one table

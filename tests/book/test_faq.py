@@ -1,19 +1,22 @@
-"""The program on the page of questions runs as it is printed, and does what the page says of it."""
+"""The programs on the page of questions run as they are printed, and do what the page says of them."""
 
 import re
 
+import keras
 import numpy as np
 import pytest
 
+from helpers import training
 from tools.notebook_files import ROOT
 
 PAGE = (ROOT / "book" / "faq.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"(?ms)^```python\n(.*?)^```$", PAGE)
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """The names that the page's blocks of Python define, run in order in an empty folder."""
-    blocks = re.findall(r"(?ms)^```python\n(.*?)^```$", PAGE)
+    *blocks, _ = BLOCKS
     assert len(blocks) == 3
     names: dict = {"__name__": "faq"}
     with pytest.MonkeyPatch.context() as patch:
@@ -71,3 +74,38 @@ def test_inverted_digits_pass_every_check_and_set_off_the_alarm(page):
     assert np.median([answer["probability"] for answer in inverted]) > 0.7
     assert page["measure_drift"](page["usual"], page["card"]) < 5
     assert page["measure_drift"](inverted, page["card"]) > 24
+
+
+def test_a_lost_training_goes_on_as_the_page_says(tmp_path, monkeypatch):
+    """The same lines three times: killed in the third epoch, again, and elsewhere without a stop."""
+    code, epochs = compile(BLOCKS[-1], "faq.md, the checkpoint", "exec"), []
+
+    def run(folder, last=99):
+        class Watch(keras.callbacks.Callback):
+            def on_epoch_begin(self, epoch, logs=None):
+                epochs.append(epoch)
+                if epoch == last:
+                    raise KeyboardInterrupt
+
+        (tmp_path / folder).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / folder)
+        keras.utils.set_random_seed(0)
+        names = {}
+        with pytest.MonkeyPatch.context() as patch:
+            prepare = training._prepare_fit
+            patch.setattr(training, "_prepare_fit", lambda *given, **more: watch(*prepare(*given, **more)))
+
+            def watch(batches, callbacks):
+                return batches, [*callbacks, Watch()]
+
+            exec(code, names)
+        return names
+
+    with pytest.raises(KeyboardInterrupt):
+        run("drive of a session", last=2)
+    resumed = run("drive of a session")
+    assert epochs == [0, 1, 2, 2, 3]
+    straight = run("another")
+    assert resumed["history"] == straight["history"]
+    for one, other in zip(resumed["gan"].get_weights(), straight["gan"].get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

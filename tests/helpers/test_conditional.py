@@ -156,14 +156,90 @@ def test_the_penalty_flattens_the_discriminator(digits: data.Digits) -> None:
     assert slopes[1] < slopes[0] / 2
 
 
+def step_by_hand(gan: models.GAN, optimizers: list, real: tf.Tensor, labels: tf.Tensor | None, step: int) -> None:
+    """One step of either GAN as its two classes had it when each had a step of its own."""
+    latent = tf.random.stateless_normal((len(real), LATENT_SIZE), (gan.seed, step))
+    if labels is not None:
+        latent = tf.concat([latent, tf.one_hot(labels, 10)], axis=1)
+
+    def judge(images: tf.Tensor) -> tf.Tensor:
+        logits = gan.discriminator(images, training=True)
+        return logits if labels is None else tf.gather(logits, labels[:, None], batch_dims=1)
+
+    with tf.GradientTape() as tape:
+        fake = gan.generator(latent, training=True)
+        with tape.stop_recording():
+            with tf.GradientTape() as outer:
+                with tf.GradientTape() as inner:
+                    inner.watch(real)
+                    real_logits = judge(real)
+                loss = tf.reduce_mean(tf.nn.softplus(-real_logits)) + tf.reduce_mean(tf.nn.softplus(judge(fake)))
+                squares = tf.reduce_sum(tf.square(inner.gradient(real_logits, real)), axis=[1, 2, 3])
+                loss += gan.penalty_weight * (0.5 * tf.reduce_mean(squares))
+            weights = gan.discriminator.trainable_variables
+            optimizers[1].apply(outer.gradient(loss, weights), weights)
+        g_loss = tf.reduce_mean(tf.nn.softplus(-judge(fake)))
+    weights = gan.generator.trainable_variables
+    optimizers[0].apply(tape.gradient(g_loss, weights), weights)
+
+
+def build_plain() -> models.GAN:
+    keras.utils.set_random_seed(0)
+    halves = networks.build_dense_generator(LATENT_SIZE, (16,)), networks.build_dense_discriminator((16,))
+    return models.GAN(*halves, seed=0, penalty_weight=0.5)
+
+
+@pytest.mark.parametrize("build_one", [build_plain, build])
+def test_three_steps_are_bit_for_bit_those_written_out(build_one, digits: data.Digits) -> None:
+    gan, by_hand = build_one(), build_one()
+    gan.compile(*(training.build_optimizer(1e-2, 9, 0.5) for _ in range(2)))
+    optimizers = [training.build_optimizer(1e-2, 9, 0.5) for _ in range(2)]
+    for step, (real, labels) in enumerate(take_batches(digits, 3)):
+        gan.train_step((real, labels) if gan.classes else real)
+        step_by_hand(by_hand, optimizers, real, labels if gan.classes else None, step)
+    assert equal(gan.get_weights(), by_hand.get_weights())
+    assert not equal(gan.get_weights(), build_one().get_weights())
+
+
+def test_a_lazy_penalty_is_taken_every_so_often_with_as_many_times_the_weight(digits: data.Digits) -> None:
+    lazy, by_hand = build_plain(), build_plain()
+    lazy.penalty_every = 2
+    for gan in (lazy, by_hand):
+        gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
+    take_lazily = tf.function(lazy.train_step)
+    for step, (real, _) in enumerate(take_batches(digits, 3)):
+        by_hand.penalty_weight = 0.0 if step % 2 else 1.0
+        by_hand.train_step(real)
+        take_lazily(real)
+        for one, other in zip(lazy.trainable_weights, by_hand.trainable_weights, strict=True):
+            np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_samples_come_from_the_average_when_training_ends(digits: data.Digits) -> None:
+    seen: list[list[np.ndarray]] = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+            seen.append([*map(weights_of, (self.model.generator, self.model.discriminator))])
+
+    gan = build()
+    recipe = {"batch_size": 16, "learning_rate": 1e-2, "steps_per_epoch": 1, "epochs": 4}
+    training.train_gan(gan, digits, ema_momentum=0.8, callbacks=[Watch()], **recipe)
+    average = seen[0][0]
+    for generator, _ in seen[1:]:
+        average = [0.8 * old + 0.2 * new for old, new in zip(average, generator, strict=True)]
+    for one, other in zip(weights_of(gan.generator), average, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    assert equal(weights_of(gan.discriminator), seen[-1][1])
+    assert not equal(weights_of(gan.generator), seen[-1][0])
+
+
 def test_it_learns_which_digit_is_which(digits: data.Digits, scorer: Scorer) -> None:
     keras.utils.set_random_seed(0)
     discriminator = networks.give_each_class_a_logit(networks.build_dense_discriminator((64,)))
     generator = networks.build_dense_generator(LATENT_SIZE + 10, (64,))
     gan = models.ConditionalGAN(generator, discriminator, seed=0, penalty_weight=0.5)
-    gan.compile(*(training.build_optimizer(3e-3, 400, beta_1=0.5) for _ in range(2)), steps_per_execution=25)
-    stream = make_batches(digits.train, 64, 0, digits.test.images)
-    gan.fit(stream, steps_per_epoch=400, verbose=0)
+    training.train_gan(gan, digits, batch_size=64, learning_rate=3e-3, steps_per_epoch=400, epochs=1)
     found = scorer.classify(gan.sample(200, seed=1))
     assert np.mean(found == np.arange(200) % 10) > 0.5
 
@@ -182,6 +258,36 @@ def test_labelled_batches_are_those_of_make_batches(digits: data.Digits) -> None
     plain = itertools.islice(data.make_batches(digits.train.images, 32, 3, digits.test.images), 3)
     for (images, _), expected in zip(take_batches(digits, 3, seed=3), plain, strict=True):
         np.testing.assert_array_equal(images, expected)
+
+
+def test_batches_begin_at_the_step_asked_for(digits: data.Digits) -> None:
+    steps = [7]
+    options = {"batch_size": 500, "seed": 3, "held_out": digits.test.images, "labels": digits.train.labels}
+    whole = list(itertools.islice(data.make_batches(digits.train.images, **options, binary=True), 9))
+    for start in (7, lambda: np.int64(steps[0])):
+        stream = data.make_batches(digits.train.images, **options, binary=True, start=start)
+        assert stream.element_spec[0].shape == (500, 28, 28, 1)
+        for begun in (7, 6):  # a function is asked anew by each iterator
+            steps[0] = begun
+            first = 7 if start == 7 else begun
+            for (images, labels), expected in zip(itertools.islice(stream, 2), whole[first:], strict=False):
+                np.testing.assert_array_equal(images, expected[0])
+                np.testing.assert_array_equal(labels, expected[1])
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (lambda labels: labels[:600], r"shape \(600,\), expected 1077 whole numbers"),
+        (lambda labels: np.eye(10)[labels], r"take labels\.argmax\(axis=1\)"),
+        (lambda labels: labels - 1, "whole numbers from 0 on"),
+        (lambda labels: labels.astype(str), "whole numbers from 0 on"),
+        (lambda labels: labels + 0.5, "whole numbers from 0 on"),
+    ],
+)
+def test_labels_that_do_not_fit_the_images_are_refused(labels, message: str, digits: data.Digits) -> None:
+    with pytest.raises(LabelError, match=message):
+        make_batches(data.Split(digits.train.images, labels(digits.train.labels)), 32, 0, digits.test.images)
 
 
 def test_labelled_batches_with_held_out_images_are_refused(digits: data.Digits) -> None:

@@ -106,6 +106,106 @@ def test_how_many_steps_a_call_takes_changes_no_weight(build, train, digits, mon
         np.testing.assert_array_equal(one, other)
 
 
+# Checkpoints
+
+
+class KilledError(Exception):
+    """Stands in for the end of a process."""
+
+
+class Killed(keras.callbacks.Callback):
+    """Ends the process, as it were, within the third epoch."""
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if int(self.model.optimizer.iterations) >= 5:
+            raise KilledError
+
+
+def build_droplet(seed: int = 0) -> models.ConditionalGAN:
+    """A conditional GAN whose discriminator leaves out units at random: a state that Keras's own backups forget."""
+    keras.utils.set_random_seed(seed)
+    layers = [keras.layers.Flatten(), keras.layers.Dropout(0.3, seed=1), keras.layers.Dense(8), keras.layers.Dense(1)]
+    discriminator = networks.give_each_class_a_logit(keras.Sequential([keras.Input((28, 28, 1)), *layers]))
+    return models.ConditionalGAN(networks.build_dense_generator(14, (8,)), discriminator, seed, 0.5, penalty_every=3)
+
+
+SHORT = {"batch_size": 64, "learning_rate": 4e-3, "steps_per_epoch": 2, "epochs": 4}
+HELD_OUT = np.round(np.random.default_rng(0).random((5, 28, 28, 1), dtype=np.float32))
+KINDS = [
+    pytest.param(build_droplet, training.train_gan, {"ema_momentum": 0.8}, id="gan"),
+    pytest.param(build_vae, training.train_vae, {"validation": HELD_OUT}, id="vae"),
+]
+
+
+@pytest.mark.parametrize(("build", "train", "more"), KINDS)
+def test_a_killed_training_goes_on_as_if_it_had_not_been(build, train, more, digits, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(training, "MOST_STEPS_PER_CALL", 1)  # so that it can be killed within an epoch
+    file = tmp_path / "on a drive" / "training.npz"
+    straight, resumed, again = build(), build(), build()
+    expected = train(straight, digits, **SHORT, **more)
+    with pytest.raises(KilledError):
+        train(build(), digits, **SHORT, **more, callbacks=[training.Checkpoint(file), Killed()])
+    half = file.read_bytes()
+    checkpoint = training.Checkpoint(file)
+    found = train(resumed, digits, **SHORT, **more, callbacks=[checkpoint])
+    assert found == expected
+    assert [*map(len, found.values())] == [4] * len(found)
+    assert checkpoint.seconds > 0.0
+    for one, other in zip(straight.variables, resumed.variables, strict=True):
+        assert one.numpy().tobytes() == other.numpy().tobytes(), one.path
+    monkeypatch.setattr(type(again), "train_step", None)  # what is finished is only read
+    assert train(again, digits, **SHORT, **more, callbacks=[training.Checkpoint(file)]) == expected
+    for one, other in zip(straight.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+    file.write_bytes(half)
+    for change, name in (
+        ({"learning_rate": 1e-3}, "initial_learning_rate = 0.004, this training has 0.001"),
+        ({"batch_size": 32}, "batch_size = 64, this training has 32"),
+        ({"steps_per_epoch": 1}, "this training has"),
+    ):
+        with pytest.raises(training.CheckpointError, match=name):
+            train(build(), digits, **(SHORT | change), **more, callbacks=[training.Checkpoint(file)])
+    with pytest.raises(training.CheckpointError, match="code = None, this training has new"):
+        train(build(), digits, **SHORT, **more, callbacks=[training.Checkpoint(file, code="new")])
+    other = build()
+    other.seed = 5
+    with pytest.raises(training.CheckpointError, match="model/seed = 0, this training has 5"):
+        train(other, digits, **SHORT, **more, callbacks=[training.Checkpoint(file)])
+    file.write_bytes(half[:1_000])
+    with pytest.raises(training.CheckpointError, match=r"no whole checkpoint.*delete it"):
+        train(build(), digits, **SHORT, **more, callbacks=[training.Checkpoint(file)])
+
+
+def test_a_state_is_the_old_one_or_the_new(tmp_path, monkeypatch) -> None:
+    file, variable = tmp_path / "state.npz", keras.Variable(1.0)
+    training.save_state(file, {"code": "a"}, [variable], seconds=3.0)
+    variable.assign(2.0)
+    monkeypatch.setattr(np, "savez", lambda stream, **arrays: stream.write(b"half") and 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        training.save_state(file, {"code": "a"}, [variable], seconds=4.0)
+    assert training.restore_state(file, {"code": "a"}, [variable])["seconds"] == 3.0
+    assert float(variable) == 1.0
+    assert training.restore_state(tmp_path / "missing.npz", {}, []) is None
+
+
+def test_a_fit_of_ones_own_goes_on_too(digits, tmp_path) -> None:
+    """As the docstring says it: the batches begin where the checkpoint stands."""
+
+    def train(epochs: int, file) -> models.VAE:
+        vae, checkpoint = build_vae(), training.Checkpoint(file, every=9)
+        vae.compile(keras.optimizers.SGD(1e-4))
+        batches = data.make_batches(digits.train.images, 64, 0, digits.test.images, binary=True, start=checkpoint.read)
+        vae.fit(batches, epochs=epochs, steps_per_epoch=2, callbacks=[checkpoint], verbose=0)
+        return vae
+
+    straight = train(2, tmp_path / "straight.npz")
+    train(1, tmp_path / "stopped.npz")
+    resumed = train(2, tmp_path / "stopped.npz")
+    for one, other in zip(straight.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize(("steps", "expected"), [(75, 25), (250, 25), (10, 10), (36, 18), (29, 1), (1, 1)])
 def test_calls_never_overrun_an_epoch(steps: int, expected: int) -> None:
     assert training.find_steps_per_call(steps) == expected

@@ -109,7 +109,7 @@ def test_the_wheel_carries_helpers_and_results_and_nothing_else(tmp_path: Path) 
     subprocess.run([*command, "--wheel-dir", tmp_path, ROOT], check=True)
     (wheel,) = tmp_path.glob("generative_book-*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    modules = {f"helpers/{path.name}" for path in (ROOT / "helpers").glob("*.py")}
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "helpers").rglob("*.py")}
     results = {f"helpers/{path.relative_to(ROOT)}" for path in (ROOT / "results").rglob("*") if path.is_file()}
     assert "helpers/results/bands/quick.json" in names
     assert names == modules | results
