@@ -3,6 +3,7 @@
 import importlib.util
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
@@ -119,3 +120,12 @@ def test_a_tiny_run_measures_every_row_and_leaves_weights(
     monkeypatch.delattr(measures, "draw_rows")  # what is there is not made again
     monkeypatch.delattr(measures, "train_classifier")
     assert measures.measure("digits", tmp_path) == found
+
+
+def test_only_training_images_reach_a_classifier(digits: data.Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    handed = []
+    monkeypatch.setattr(keras.Model, "fit", lambda self, *given, **options: handed.append(given))
+    measures.train_classifier(digits, measures.RUNS["digits"], seed=0)
+    ((images, labels),) = handed
+    np.testing.assert_array_equal(images, digits.train.images)
+    np.testing.assert_array_equal(labels, digits.train.labels)
