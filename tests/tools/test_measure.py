@@ -122,7 +122,8 @@ def test_a_full_run_gets_its_record_its_picture_and_its_bands(book: Path) -> Non
     assert record["metrics"]["test NLL"]["values"] == [20.0, 21.0, 22.0]
     assert record["unlike_quick"] == {"large": [True, True, True]}
     assert record["held_against_bands"] == {"test NLL": [1e9] * 3}
-    assert Image.open(book / "results" / "full" / "toy" / "fig-toy.png").size == (256, 256)
+    with Image.open(book / "results" / "full" / "toy" / "fig-toy.png") as picture:
+        assert picture.size == (256, 256)
     assert results(book, "bands/full")["toy"]["metrics"]["test NLL"]["values"] == [20.0, 21.0, 22.0]
 
 
