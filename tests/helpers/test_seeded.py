@@ -20,13 +20,15 @@ RECIPE = {"batch_size": 32, "learning_rate": 1e-2, "steps_per_epoch": 2, "epochs
 
 def build_gan(**options: float) -> models.GAN:
     keras.utils.set_random_seed(0)
-    return models.GAN(networks.build_dense_generator(4, (8,)), networks.build_dense_discriminator((8,)), 0, **options)
+    return models.GAN(
+        networks.build_dense_generator(4, (8,), batch_norm=True), networks.build_dense_discriminator((8,)), 0, **options
+    )
 
 
 def build_conditional(**options: float) -> models.ConditionalGAN:
     keras.utils.set_random_seed(0)
     discriminator = networks.give_each_class_a_logit(networks.build_dense_discriminator((8,)))
-    return models.ConditionalGAN(networks.build_dense_generator(14, (8,)), discriminator, 0, **options)
+    return models.ConditionalGAN(networks.build_dense_generator(14, (8,), batch_norm=True), discriminator, 0, **options)
 
 
 def build_vae() -> models.VAE:
