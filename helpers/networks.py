@@ -96,6 +96,8 @@ def build_convolutional_discriminator(channels: int = 32) -> keras.Model:
             layers.Conv2D(2 * channels, 4, strides=2, padding="same", use_bias=False),  # (batch, 7, 7, 2 * channels)
             layers.LeakyReLU(NEGATIVE_SLOPE),
             layers.Flatten(),
+            layers.Dense(128),
+            layers.LeakyReLU(NEGATIVE_SLOPE),
             layers.Dense(1),
         ],
         name="discriminator",

@@ -36,6 +36,7 @@ RUNS = {
     "digits": {
         "profile": "quick",
         "weights": "classifier_digits.npz",
+        "network": "dense",
         "gan_steps": 4_000,
         "vae_steps": 2_400,
         "classifier_epochs": 40,
@@ -43,19 +44,25 @@ RUNS = {
     "MNIST": {
         "profile": "full",
         "weights": "classifier_mnist.npz",
+        "network": "convolutional",
         "gan_steps": 4_000,
         "vae_steps": 5_000,
         "classifier_epochs": 3,
     },
 }
 CLASSIFIERS = 5
-LATENT_SIZE = 64
+LATENT_SIZE = 100
 STEPS_PER_EPOCH = 100
 EARLY = 4  # epochs of the GAN: a tenth of its training
 COLLAPSED = 5  # epochs without the penalty, with Adam's own beta_1
 RECIPE = {"batch_size": 64, "learning_rate": 2e-3, "steps_per_epoch": STEPS_PER_EPOCH}
 CONFIDENT = 0.9  # the probability from which on a classifier is sure of a digit
 NEIGHBOURS = 5
+
+NETWORKS = {
+    "dense": (networks.build_dense_generator, networks.build_dense_discriminator),
+    "convolutional": (networks.build_convolutional_generator, networks.build_convolutional_discriminator),
+}
 
 TIERS = (
     ("real digits",),
@@ -77,7 +84,13 @@ MEASURES = {
     "told apart": -1,
     "memorisation": 1,
 }
-UNITS = {"frechet": "squared feature units", "kernel distance": "cubed feature units", "density": "ratio"}
+UNITS = {  # the others are shares
+    "frechet": "squared feature units",
+    "kernel distance": "cubed feature units",
+    "density": "ratio",
+    "told apart": "share of pairs",
+    "memorisation": "ratio",
+}
 
 
 def measure(label: str, folder: Path) -> dict[str, tuple[float, str, float]]:
@@ -102,14 +115,15 @@ def summarise(values: dict[str, np.ndarray], label: str) -> dict[str, tuple[floa
     def entry(taken: np.ndarray, unit: str) -> tuple[float, str, float]:
         return float(taken.mean()), unit, float(taken.std(ddof=1) / len(taken) ** 0.5)
 
-    found = {f"{name}, {label}": entry(taken, find_unit(name)) for name, taken in values.items()}
+    found = {f"{name}, {label}": entry(taken, UNITS.get(name.split("/")[0], "share")) for name, taken in values.items()}
     for measure, sign in MEASURES.items():
+        unit = UNITS.get(measure, "share")
         for step, (better, worse) in enumerate(itertools.pairwise(TIERS), start=1):
             pairs = itertools.product(better, worse)
             gaps = [sign * (values[f"{measure}/{one}"] - values[f"{measure}/{other}"]) for one, other in pairs]
-            found[f"gap {step}/{measure}, {label}"] = entry(min(gaps, key=count_errors), find_unit(measure))
+            found[f"gap {step}/{measure}, {label}"] = entry(min(gaps, key=count_errors), unit)
         gap = sign * (values[f"{measure}/{TIERS[0][0]}"] - values[f"{measure}/{COPIES}"])
-        found[f"gap copies/{measure}, {label}"] = entry(gap, find_unit(measure))
+        found[f"gap copies/{measure}, {label}"] = entry(gap, unit)
     return found
 
 
@@ -117,11 +131,6 @@ def count_errors(gap: np.ndarray) -> float:
     """Return the mean of a gap, (CLASSIFIERS,), in its standard errors; infinite where all five agree on one."""
     error = gap.std(ddof=1) / len(gap) ** 0.5
     return float(gap.mean() / error) if error else float(np.copysign(np.inf, gap.mean()) if gap.mean() else 0.0)
-
-
-def find_unit(name: str) -> str:
-    """Return the unit of a metric from its name, "measure/row"; most are shares."""
-    return UNITS.get(name.split("/")[0], "ratio" if name.startswith("memorisation") else "share")
 
 
 def draw_rows(digits: data.Digits, run: dict) -> dict[str, np.ndarray]:
@@ -141,7 +150,7 @@ def draw_rows(digits: data.Digits, run: dict) -> dict[str, np.ndarray]:
         "per-pixel noise": data.draw_binary(np.broadcast_to(mean, (count, *mean.shape)), seed=5),
         "mean image": np.repeat(mean[None], count, axis=0),
         "one image": np.repeat(digits.validation.images[:1], count, axis=0),
-        "GAN, collapsed": collapse_gan(digits, run).sample(count, seed=4),
+        "GAN, collapsed": collapse_gan(digits).sample(count, seed=4),
         COPIES: train.images[copied.choice(len(train.images), count, replace=False)],
     }
 
@@ -234,8 +243,9 @@ def train_classifier(digits: data.Digits, run: dict, seed: int) -> dict[str, np.
 def train_gan(digits: data.Digits, run: dict, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return samples under labels, (count,), of a conditional GAN after all its training and after a tenth of it."""
     keras.utils.set_random_seed(0)
-    discriminator = networks.give_each_class_a_logit(networks.build_dense_discriminator())
-    gan = models.ConditionalGAN(networks.build_dense_generator(LATENT_SIZE + 10), discriminator, penalty_weight=0.5)
+    build_generator, build_discriminator = NETWORKS[run["network"]]
+    discriminator = networks.give_each_class_a_logit(build_discriminator())
+    gan = models.ConditionalGAN(build_generator(LATENT_SIZE + 10), discriminator, penalty_weight=0.5)
     latent = models.draw_latent(len(labels), LATENT_SIZE, seed=4)
     recorder = training.SampleRecorder(partial(gan.generate, labels=labels), latent, epochs=(EARLY,))
     epochs = run["gan_steps"] // STEPS_PER_EPOCH
@@ -243,7 +253,7 @@ def train_gan(digits: data.Digits, run: dict, labels: np.ndarray) -> tuple[np.nd
     return gan.generate(latent, labels), recorder.frames[EARLY]
 
 
-def collapse_gan(digits: data.Digits, run: dict) -> models.GAN:
+def collapse_gan(digits: data.Digits) -> models.GAN:
     """Return a GAN that has collapsed: nothing limits how steep its discriminator is."""
     keras.utils.set_random_seed(0)
     gan = models.GAN(networks.build_dense_generator(LATENT_SIZE), networks.build_dense_discriminator())

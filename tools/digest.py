@@ -20,7 +20,8 @@ import hashlib
 import importlib.metadata
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -34,7 +35,9 @@ SHOWING = ("helpers.plotting", "helpers.book")
 NEVER = ("tools.digest",)  # a study may name it, but measures nothing with it
 PINNED = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pandas")
 KINDS = ("outputs", "quick", "full")
-SETTINGS = {"SEEDS": int, "SELECTION": str}  # what a study must say, as literals
+NEEDED = ("SEEDS", "SELECTION")  # of a study's literals
+LITERALS = {"SEEDS": int, "SELECTION": str, "PROFILE": str, "THREADS": int, "ALONE": bool}
+LITERALS |= {"CELLS": tuple, "WEIGHTS": tuple, "RUNS": dict}
 OF_ALL_LABELS = ("RUNS", "SEEDS")  # of these a run depends on its own settings only
 VALUES = (type(None), bool, int, float, complex, str, bytes, range)
 
@@ -90,7 +93,8 @@ class Code:
             raise DigestError(f"studies/{study}.py: expected a function `measure` at its top level.")
         given = {key: value for key, value in found.get("RUNS", {}).get(label, {}).items() if key != "seeds"}
         says = found["PROFILE"], found["THREADS"], found.get("CELLS"), label, repr(given)
-        started, aside = [self._cut(name, "measure")], {(name, one) for one in OF_ALL_LABELS}
+        started = [self._cut(name, "measure")]
+        aside = {*((name, one) for one in OF_ALL_LABELS), *found.get("WEIGHTS", ())}  # nor what it makes itself
         if "CELLS" not in found:
             return _hash(says, self._close(started, SHOWING, aside))
         cells = self.cells_until(*found["CELLS"])
@@ -102,14 +106,13 @@ class Code:
         return _hash([(label, self.digest_run(study, label), seeds) for label, seeds in self.labels(study).items()])
 
     def settings(self, study: str) -> dict:
-        """The literal values at the top level of a study's script. Raises DigestError for no SEEDS or no SELECTION."""
-        found = {"PROFILE": "quick", "THREADS": 1}
-        for name, (statement, *_) in self._find_module(f"studies.{study}").definitions.items():
-            try:
-                found[name] = ast.literal_eval(statement.value)
-            except (AttributeError, ValueError):
+        """The literals at the top level of a study's script, see tools/studies.py. Raises DigestError for others."""
+        found, definitions = {"PROFILE": "quick", "THREADS": 1}, self._find_module(f"studies.{study}").definitions
+        for name, kind in LITERALS.items():
+            if name not in definitions and name not in NEEDED:
                 continue
-        for name, kind in SETTINGS.items():
+            with suppress(KeyError, AttributeError, ValueError):
+                found[name] = ast.literal_eval(definitions[name][0].value)
             if not isinstance(found.get(name), kind):
                 raise DigestError(f"studies/{study}.py: expected {name} = a literal {kind.__name__} at its top level.")
         return found
@@ -139,7 +142,7 @@ class Code:
         profile: str,
         without: tuple[str, ...],
         started: list[Piece] = (),
-        aside: set[tuple[str, str]] = frozenset(),
+        aside: set = frozenset(),
     ) -> list:
         """The cells that count, the config by its values, and all that they reach."""
         _, notebook = self._read_notebook(chapter)
@@ -154,7 +157,7 @@ class Code:
             pieces.append(self._pieces[key])
         return [values, *self._close(pieces, without, aside)]
 
-    def _close(self, pieces: list[Piece], without: tuple[str, ...], aside: set[tuple[str, str]] = frozenset()) -> list:
+    def _close(self, pieces: list[Piece], without: tuple[str, ...], aside: set = frozenset()) -> list:
         """Pieces and all definitions that they reach, with the weights and the versions that these depend on."""
         every, found = list(pieces), {}
         waiting = [one for piece in pieces for one in piece.reached]
@@ -166,7 +169,7 @@ class Code:
             every.append(self._cut(module, name))
             found[one] = every[-1].digest
             waiting += [*every[-1].reached, (module, "")]  # "" is what the module does besides
-        weights = {name for piece in every for name in piece.weights}
+        weights = {name for piece in every for name in piece.weights if name not in aside}
         with_torch = any(piece.torch for piece in every)
         return [
             [piece.digest for piece in pieces],
@@ -235,18 +238,19 @@ def read_pins(root: Path = ROOT) -> dict[str, str]:
     return dict(re.findall(r"^([\w-]+)==(\S+)", "\n".join(texts), re.MULTILINE))
 
 
+def find_versions(names: Sequence[str]) -> dict[str, str]:
+    """The installed version of each package, as far as it is installed."""
+    found = {}
+    for name in names:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
 def find_unpinned(root: Path = ROOT) -> dict[str, str]:
     """The installed version of each package that is not as pinned: with others, staleness is not judged."""
-    pins = read_pins(root)
-    installed = {name: _find_version(name) for name in PINNED if name in pins}
-    return {name: version for name, version in installed.items() if version != pins[name]}
-
-
-def _find_version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "none"
+    pins, installed = read_pins(root), find_versions(PINNED)
+    return {name: installed.get(name, "none") for name in PINNED if pins.get(name) not in (None, installed.get(name))}
 
 
 def evaluate_config(source: str, profile: str, where: str) -> dict[str, object]:
@@ -420,16 +424,14 @@ class _Strip(ast.NodeTransformer):
 
     visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        self.generic_visit(node)
-        node.annotation = ast.Constant(...)
-        return node if node.value is None else ast.copy_location(ast.Assign([node.target], node.value), node)
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        return self.visit(ast.Assign([node.target], node.value)) if node.value else None
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        fields = [ast.unparse(one.target) for one in node.body if isinstance(one, ast.AnnAssign)]
+        fields = tuple(ast.unparse(one.target) for one in node.body if isinstance(one, ast.AnnAssign))
         self.generic_visit(node)
-        if node.decorator_list or any("NamedTuple" in ast.unparse(base) for base in node.bases):
-            node.body.append(ast.Expr(ast.Constant(tuple(fields))))  # there an annotation makes a field
+        if re.search("dataclass|NamedTuple", " ".join(map(ast.unparse, (*node.decorator_list, *node.bases)))):
+            node.body.append(ast.Expr(ast.Constant(fields)))  # there an annotation makes a field
         return node
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:

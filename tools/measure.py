@@ -123,8 +123,7 @@ def run_chapter(job: Job, folder: Path) -> dict:
 
 def find_picture(notebook: execute.NotebookNode, name: str) -> bytes:
     """The picture that a full run's record keeps. Raises MeasureError where it was not drawn."""
-    outputs = [output for cell in find_figures(notebook) for output in cell.outputs]
-    for output in outputs:
+    for output in (output for cell in find_figures(notebook) for output in cell.outputs):
         if "image/png" in output.get("data", {}):
             return base64.b64decode(output.data["image/png"])
     raise MeasureError(f"{name}: the cell marked record_figure has drawn no picture.")
@@ -237,19 +236,14 @@ def write(target: tuple[str, str], jobs: list[Job], code: Code, commit: str) -> 
         if kind == "bands":
             recording.write_bands(results, name, done, *of)
         elif kind == "full":
-            recording.write_full(results, name, find_figure_name(code.root, name), done, *of)
+            (cell,) = find_figures(read(code.root / "notebooks" / f"{name}.ipynb"))
+            recording.write_full(results, name, cell.metadata.mystnb.figure.name, done, *of)
         else:
             recording.write_study(results, name, code.settings(name), done, missing, *of)
     except ValueError as error:
         return [f"{kind} {name}: {error}"]
     print(f"{kind} {name}: written" + f", without {', '.join(sorted(missing))}" * bool(missing), flush=True)
     return []
-
-
-def find_figure_name(root: Path, chapter: str) -> str:
-    """The name of the picture that a chapter's record keeps."""
-    (cell,) = find_figures(read(root / "notebooks" / f"{chapter}.ipynb"))
-    return cell.metadata.mystnb.figure.name
 
 
 def run_all(jobs: list[Job], tree: Path) -> Iterator[tuple[Job, Exception | None]]:

@@ -14,8 +14,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +21,10 @@ from PIL import Image
 
 from helpers.book import records
 from helpers.book.bands import MINIMUM_SEEDS, form_band
-from tools.digest import hash_file
+from tools.digest import PINNED, find_versions, hash_file
 from tools.execute import without_text_chunks
 from tools.notebook_files import write_text
 
-PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "scipy", "torch")
 PART, PICTURE = "part.json", "picture.png"
 
 
@@ -57,10 +54,7 @@ def read_json(file: Path) -> dict:
 
 def describe_run(threads: int) -> dict:
     """Where, when and with what a run takes place: machine, versions, date."""
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        with suppress(PackageNotFoundError):  # PyTorch is an extra
-            versions[name] = version(name)
+    versions = {"python": platform.python_version(), **find_versions((*PINNED, "torch"))}
     machine = {"cpu": find_processor(), "cores": os.cpu_count(), "threads": threads} | find_gpu()
     return {"machine": machine, "versions": versions, "date": datetime.datetime.now(datetime.UTC).date().isoformat()}
 

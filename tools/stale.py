@@ -37,15 +37,19 @@ def find_stale(code: Code | None = None) -> list[Stale]:
     return found + list(_find_weights(code, {one.name: one.reason for one in of_studies}))
 
 
+def read_metadata(code: Code, chapter: str) -> dict:
+    """What a chapter's notebook holds under `book`."""
+    return read(code.root / "notebooks" / f"{chapter}.ipynb").metadata.get("book", {})
+
+
 def find_seeds(code: Code, chapter: str) -> int:
     """How many seeds a chapter's full run has: three, or as many as its notebook asks for."""
-    book = read(code.root / "notebooks" / f"{chapter}.ipynb").metadata.get("book", {})
-    return book.get("full_seeds", MINIMUM_SEEDS["full"])
+    return read_metadata(code, chapter).get("full_seeds", MINIMUM_SEEDS["full"])
 
 
 def _find_outputs(code: Code, names: list[str]) -> Iterator[Stale]:
     for name in names:
-        book = read(code.root / "notebooks" / f"{name}.ipynb").metadata.get("book", {})
+        book = read_metadata(code, name)
         if book.get("digest") != code.digest_chapter(name, "outputs"):
             yield Stale("outputs", name, OTHER_CODE if "cpu_seconds" in book else OLDER if "digest" in book else NONE)
 
@@ -53,8 +57,7 @@ def _find_outputs(code: Code, names: list[str]) -> Iterator[Stale]:
 def _find_bands(code: Code, names: list[str]) -> Iterator[Stale]:
     stored = read_json(code.root / "results" / "bands" / "quick.json")
     for name in names:
-        reason = judge(code, stored.get(name), code.digest_chapter(name, "quick"))
-        if reason:
+        if reason := judge(code, stored.get(name), code.digest_chapter(name, "quick")):
             yield Stale("bands", name, reason)
 
 

@@ -20,6 +20,8 @@ MEMORY_MB = 3_000
 
 def tell_quick(name, book):
     """(CPU seconds, peak memory in MB) of a chapter in quick, as texts; in bold where it is over its budget."""
+    if "cpu_seconds" not in book:
+        return ["not run yet", ""]
     seconds, memory = book["cpu_seconds"], book["peak_memory_mb"]
     told = ((f"{seconds:.0f}", seconds > LONGER.get(name, CPU_SECONDS)), (f"{memory:,}", memory > MEMORY_MB))
     return [f"**{text}**" if over else text for text, over in told]
@@ -47,8 +49,7 @@ class ChapterCosts(CostTable):
                 continue
             self.env.note_dependency(str(path))
             book = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("book", {})
-            if "cpu_seconds" in book:
-                yield f"{{doc}}`/{docname}`", *tell_quick(path.stem, book), *self._full(path.stem)
+            yield f"{{doc}}`/{docname}`", *tell_quick(path.stem, book), *self._full(path.stem)
 
     def _full(self, name):
         record = self.read_record(name)

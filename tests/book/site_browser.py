@@ -119,16 +119,14 @@ class Browser:
         self._events.clear()
         failure = self._call("Page.navigate", url=address).get("errorText")
         self.evaluate(SETTLED)
-        deadline = time.monotonic() + 10
-        while not self.evaluate(ready) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        self._wait_for(ready)
         complaints, shown = self.look(address, width, theme)
         return [f"does not open: {failure}"] * bool(failure) + complaints, shown
 
     def look(self, address, width, theme):
         """Return (complaints, what it shows) of the page that is open, at another width and in another theme."""
         self._show_as(width, theme)
-        self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self._wait_for(f"[undefined, '{theme}'].includes(document.documentElement.dataset.theme)")
         shown, complaints = self.evaluate(SHOWN), []
         if shown["width"] > width:
             complaints.append(f"scrolls sideways: {shown['width']} px wide in a window of {width}")
@@ -136,6 +134,11 @@ class Browser:
             complaints.append("formulas are not set")
         home = address.split("/")[0] + "//" + address.split("/")[2]
         return complaints + self._read_events(home), shown
+
+    def _wait_for(self, ready):
+        deadline = time.monotonic() + 10
+        while not self.evaluate(ready) and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     def _show_as(self, width, theme):
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}

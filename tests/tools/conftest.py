@@ -11,13 +11,23 @@ from tools.notebook_files import write
 
 FIRST = '''"""Text."""
 import math
+from typing import NamedTuple
 
 from helpers import second
 from helpers.third import deep as renamed
 
 LIMIT = 3
 UNUSED = 4
-NAMES = {}
+class Pair(NamedTuple):
+    left: int
+    right: int = 2
+
+
+class Plain:
+    size = 3
+
+
+NAMES = {"pair": Pair, "plain": Plain}
 NAMES["limit"] = LIMIT  # neither a definition nor an assignment to a name
 
 

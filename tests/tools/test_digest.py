@@ -39,6 +39,8 @@ FIRST, NOTEBOOK = "helpers/first.py", "notebooks/toy.ipynb"
         (FIRST, "LIMIT = 3", "LIMIT: int = 3"),
         (FIRST, "import math\n", "from typing import TYPE_CHECKING\nimport math\nif TYPE_CHECKING:\n    import os\n"),
         (FIRST, "too large: {second.describe(x)}", "{second.other()} is too large"),
+        (FIRST, "size = 3", "size: int = 3\n    scale: float"),
+        (FIRST, "left: int", "left: float"),
         (FIRST, "UNUSED = 4", "UNUSED = 5"),
         (FIRST, "return second.other()", "return second.describe(1)"),
         ("helpers/second.py", "return str(x)", "return repr(x)"),  # named by a message only
@@ -67,6 +69,9 @@ REACHED = {*CHAPTER, STUDY}
         (FIRST, 'NAMES["limit"]', 'NAMES["most"]', REACHED),
         (FIRST, "deep as renamed", "shallow as renamed", REACHED),
         (FIRST, "raise ValueError", "raise TypeError", REACHED),
+        (FIRST, "left: int", "left: int\n    middle: int", REACHED),
+        (FIRST, "right: int = 2", "right: int = 3", REACHED),
+        (FIRST, "size = 3", "size = 4", REACHED),
         ("helpers/third.py", "DEPTH = 1", "DEPTH = 2", REACHED),
         ("helpers/third.py", "x + DEPTH", "x - DEPTH", REACHED),
         ("requirements.txt", "tensorflow==2.20.0", "tensorflow==2.21.0", ALL),
@@ -115,6 +120,14 @@ def test_a_run_depends_on_the_settings_of_its_label_alone(make_book: Callable) -
     assert (after["a"] == before["a"], after["b"] == before["b"]) == (False, True)
 
 
+def test_a_study_does_not_depend_on_the_weights_that_it_makes(make_book: Callable) -> None:
+    root, weights = make_book(), ("results/weights/toy.npz", "weights", "other")
+    change(root, "studies/small.py", "first.used(1)", "first.used('toy.npz')")
+    assert change(root, *weights) == {STUDY}
+    change(root, "studies/small.py", "SEEDS = 2", "WEIGHTS = ('toy.npz',)\nSEEDS = 2")
+    assert change(root, weights[0], "other", "newer") == set()
+
+
 def test_outputs_depend_on_the_records_that_are_shown(make_book: Callable) -> None:
     root = make_book()
     before = list_digests(root)
@@ -140,11 +153,19 @@ def test_a_function_in_the_config_counts_by_its_code(make_book: Callable) -> Non
     assert change(root, NOTEBOOK, "x + 1", "x + 2") == {*CHAPTER, OF_CELLS}
 
 
-@pytest.mark.parametrize(("line", "name"), [("SEEDS = 2\n", "SEEDS"), ('SELECTION = "validation"\n', "SELECTION")])
-def test_a_study_says_how_many_seeds_and_how_it_was_set(make_book: Callable, line: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ("SEEDS = 2\n", "", "SEEDS"),
+        ('SELECTION = "validation"\n', "", "SELECTION"),
+        ("RUNS = {", "RUNS = dict() | {", "RUNS"),
+        ("SEEDS = 2", "THREADS = '2'\nSEEDS = 2", "THREADS"),
+    ],
+)
+def test_a_study_says_what_it_must_in_literals(make_book: Callable, old: str, new: str, name: str) -> None:
     root = make_book()
     path = root / "studies" / "small.py"
-    path.write_text(path.read_text(encoding="utf-8").replace(line, ""), encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
     with pytest.raises(DigestError, match=f"small.py: expected {name} = a literal"):
         Code(root).settings("small")
 
@@ -208,7 +229,7 @@ def test_a_change_of_the_penalty_names_what_trains_a_gan_and_nothing_else(this_b
     """The penalty is called by the step of GAN, of which ConditionalGAN is one: who trains either, names the class.
 
     So a chapter is reached where the text of a cell that counts names a GAN of helpers or the penalty itself, and a
-    study where its script does, or the cells of the chapter that it runs.
+    study where its script does, or the cells of the chapter that it runs, or a script without SEEDS that it imports.
     """
     names = re.compile(r"\b(models\.GAN|\w*\.?ConditionalGAN|losses\.gradient_penalty)\b")
     of_chapters = {path.stem: code_cells(read(path)) for path in _chapters()}
@@ -221,14 +242,16 @@ def test_a_change_of_the_penalty_names_what_trains_a_gan_and_nothing_else(this_b
         expected |= {f"outputs {name}"} if any(names.search(cell.source) for cell in cells) else set()
         if any(names.search(cell.source) for cell in cells if counts(cell)):
             expected |= {f"quick {name}", f"full {name}"}
-    for script in sorted((ROOT / "studies").glob("*.py")):
-        text = script.read_text(encoding="utf-8")
+    texts = {script.stem: script.read_text(encoding="utf-8") for script in (ROOT / "studies").glob("*.py")}
+    shared = {name for name, text in texts.items() if "\nSEEDS = " not in text}
+    for study in texts.keys() - shared:
+        text = "".join(
+            (texts[study], *(texts[one] for one in re.findall(r"from studies\.(\w+)", texts[study]) if one in shared))
+        )
         runs = re.search(r'CELLS = \("(\w+)", "(\w+)"\)', text)
-        if "\nSEEDS = " in text and (
-            names.search(text.split('"""', 2)[2])
-            or (runs and any(names.search(cell.source) for cell in of_chapters[runs[1]]))
-        ):
-            expected.add(f"study {script.stem}")
+        of_cells = of_chapters[runs[1]] if runs else []
+        if names.search(re.sub(r'"""[^"]*"""', "", text)) or any(names.search(cell.source) for cell in of_cells):
+            expected.add(f"study {study}")
     assert {"quick gan", "full gan", "outputs gan"} <= expected
     assert not {"quick vae", "full vae", "study vae_likelihood"} & expected
     losses = (this_book / "helpers/losses.py").read_text(encoding="utf-8")
