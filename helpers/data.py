@@ -5,6 +5,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
@@ -138,7 +139,7 @@ def read_mnist_file(path: str) -> dict[str, np.ndarray]:
     """
     expected = f"an .npz file with the arrays {', '.join(MNIST_SHAPES)}"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             missing = sorted(set(MNIST_SHAPES) - set(file.files))
             if missing:
                 raise MnistError(f"{path}: no array {', '.join(missing)}; expected {expected}, found {file.files}.")

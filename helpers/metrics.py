@@ -16,7 +16,7 @@ class FeatureError(ValueError):
     """Features are not finite, or are not (count, dimensions) with equal dimensions."""
 
 
-def frechet_distance(real, fake):
+def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
     """Return the Frechet distance between Gaussians fitted to two sets of features: 0 for equal ones, no upper end.
 
     real, fake: (count, dimensions), as many of each and more than dimensions: the value falls with the count, so only
@@ -40,7 +40,8 @@ def tell_apart(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> float:
     real, fake: (count, ...), as many of each, 10 or more; seed: of the halves. Raises SampleSizeError, FeatureError.
     Source: Lopez-Paz and Oquab 2017, with the area in the place of the accuracy.
     """
-    real, fake = _check_pair(*(np.reshape(images, (len(images), -1)) for images in (real, fake)), minimum=10)
+    real, fake = (np.reshape(images, (len(images), -1)) for images in (real, fake))
+    real, fake = _check_pair(real, fake, minimum=10)
     halves = StratifiedKFold(2, shuffle=True, random_state=seed)
     points, origin = np.concatenate([real, fake]), np.repeat([0, 1], len(real))
     return float(cross_val_score(SVC(C=10.0), points, origin, cv=halves, scoring="roc_auc").mean())
@@ -57,7 +58,7 @@ def measure_coverage(real: np.ndarray, fake: np.ndarray, neighbours: int = 5) ->
     return float(np.mean(pairwise_distances_argmin_min(real, fake)[1] < radii))
 
 
-def importance_weighted_nll(log_weights):
+def importance_weighted_nll(log_weights: np.ndarray) -> tuple[float, float]:
     """Return (bound, standard error): minus log of the mean weight, averaged over examples, in nats.
 
     log_weights: (samples, count), log p(x, z) - log q(z | x) for z drawn from q(z | x). The bound is at or above the
@@ -73,7 +74,7 @@ def importance_weighted_nll(log_weights):
     return float(bounds.mean()), float(bounds.std(ddof=1) / np.sqrt(len(bounds)))
 
 
-def bernoulli_mixture_nll(images, components):
+def bernoulli_mixture_nll(images: np.ndarray, components: np.ndarray) -> float:
     """Return the mean negative log-likelihood, in nats an image, under a mixture of equally likely images.
 
     images: binary, (count, ...); components: pixel probabilities, (components, ...), kept 1e-6 away from 0 and 1. One
@@ -88,7 +89,7 @@ def bernoulli_mixture_nll(images, components):
     return float(np.mean(np.log(len(p)) - logsumexp(log_likelihoods, axis=1)))
 
 
-def smooth_mean(images):
+def smooth_mean(images: np.ndarray) -> np.ndarray:
     """Return the mean image, with half an image inked and half not added: never seen inked is not impossible.
 
     images: (count, ...) in [0, 1]. Returns that shape without its first axis, strictly between 0 and 1.
@@ -96,7 +97,7 @@ def smooth_mean(images):
     return (images.sum(axis=0) + 0.5) / (len(images) + 1)
 
 
-def count_classes(labels, minimum_share=0.01):
+def count_classes(labels: np.ndarray, minimum_share: float = 0.01) -> int:
     """Return how many classes hold at least minimum_share of the labels, (count,); a hundred labels at the least."""
     labels = np.asarray(labels)
     if labels.size < 100:
@@ -104,13 +105,13 @@ def count_classes(labels, minimum_share=0.01):
     return int(np.sum(np.unique(labels, return_counts=True)[1] >= minimum_share * labels.size))
 
 
-def find_nearest(images, references):
+def find_nearest(images: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (indices, distances): the nearest reference of each image, Euclidean over pixels, (count,) each."""
     flat_images, flat_references = (np.reshape(array, (len(array), -1)) for array in (images, references))
     return pairwise_distances_argmin_min(flat_images, flat_references)
 
 
-def measure_memorisation(images, train, held_out):
+def measure_memorisation(images: np.ndarray, train: np.ndarray, held_out: np.ndarray) -> float:
     """Return the mean distance to the nearest training image over that to the nearest held-out image.
 
     images: (count, ...); train and held_out: as many of each, because the nearest of more is nearer. Near 1: samples
@@ -121,7 +122,7 @@ def measure_memorisation(images, train, held_out):
     return float(find_nearest(images, train)[1].mean() / find_nearest(images, held_out)[1].mean())
 
 
-def _check_pair(real, fake, minimum):
+def _check_pair(real: np.ndarray, fake: np.ndarray, minimum: int) -> tuple[np.ndarray, np.ndarray]:
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
         raise FeatureError(f"features have shapes {real.shape} and {fake.shape}, expected (count, dimensions) twice.")

@@ -128,7 +128,7 @@ def restore_state(file: Path, made_with: Any, variables: Sequence[keras.Variable
     if not file.exists():
         return None
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             arrays = dict(stored)
         before = json.loads(str(arrays.pop("made_with")))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:

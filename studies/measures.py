@@ -84,7 +84,13 @@ MEASURES = {
     "told apart": -1,
     "memorisation": 1,
 }
-UNITS = {"frechet": "squared feature units", "kernel distance": "cubed feature units", "density": "ratio"}
+UNITS = {  # the others are shares
+    "frechet": "squared feature units",
+    "kernel distance": "cubed feature units",
+    "density": "ratio",
+    "told apart": "share of pairs",
+    "memorisation": "ratio",
+}
 
 
 def measure(label: str, folder: Path) -> dict[str, tuple[float, str, float]]:
@@ -109,14 +115,15 @@ def summarise(values: dict[str, np.ndarray], label: str) -> dict[str, tuple[floa
     def entry(taken: np.ndarray, unit: str) -> tuple[float, str, float]:
         return float(taken.mean()), unit, float(taken.std(ddof=1) / len(taken) ** 0.5)
 
-    found = {f"{name}, {label}": entry(taken, find_unit(name)) for name, taken in values.items()}
+    found = {f"{name}, {label}": entry(taken, UNITS.get(name.split("/")[0], "share")) for name, taken in values.items()}
     for measure, sign in MEASURES.items():
+        unit = UNITS.get(measure, "share")
         for step, (better, worse) in enumerate(itertools.pairwise(TIERS), start=1):
             pairs = itertools.product(better, worse)
             gaps = [sign * (values[f"{measure}/{one}"] - values[f"{measure}/{other}"]) for one, other in pairs]
-            found[f"gap {step}/{measure}, {label}"] = entry(min(gaps, key=count_errors), find_unit(measure))
+            found[f"gap {step}/{measure}, {label}"] = entry(min(gaps, key=count_errors), unit)
         gap = sign * (values[f"{measure}/{TIERS[0][0]}"] - values[f"{measure}/{COPIES}"])
-        found[f"gap copies/{measure}, {label}"] = entry(gap, find_unit(measure))
+        found[f"gap copies/{measure}, {label}"] = entry(gap, unit)
     return found
 
 
@@ -124,11 +131,6 @@ def count_errors(gap: np.ndarray) -> float:
     """Return the mean of a gap, (CLASSIFIERS,), in its standard errors; infinite where all five agree on one."""
     error = gap.std(ddof=1) / len(gap) ** 0.5
     return float(gap.mean() / error) if error else float(np.copysign(np.inf, gap.mean()) if gap.mean() else 0.0)
-
-
-def find_unit(name: str) -> str:
-    """Return the unit of a metric from its name, "measure/row"; most are shares."""
-    return UNITS.get(name.split("/")[0], "ratio" if name.startswith("memorisation") else "share")
 
 
 def draw_rows(digits: data.Digits, run: dict) -> dict[str, np.ndarray]:

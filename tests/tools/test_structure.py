@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "networks": {"checks"},
     "models": {"checks", "losses", "seeded"},
     "seeded": {"checks"},
-    "scorecard": {"checks", "data", "metrics", "networks"},
+    "scorecard": {"book.bands", "checks", "data", "metrics", "networks"},
     "training": {"data", "models"},
     "book.records": {"book.bands"},
 }
