@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,25 +139,30 @@ def find_figures(notebook: execute.NotebookNode) -> list[execute.NotebookNode]:
 
 @contextmanager
 def check_out() -> Iterator[tuple[Path, str]]:
-    """A worktree of HEAD, made or found, and the commit; it goes when the last command that uses it ends."""
+    """A worktree of HEAD, made or found, and the commit; it goes when the last command that uses it has ended."""
     commit = _git("rev-parse", "HEAD")
     places = ROOT / "_build" / "measure"
     places.mkdir(parents=True, exist_ok=True)
-    with (places / f"{commit}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        tree = places / commit
-        if not (tree / ".git").exists():
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            _git("worktree", "add", "--force", "--detach", str(tree), commit)
+    remove_unused(places)
+    try:
+        with (places / f"{commit}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
-        try:
+            if not (tree := places / commit).exists():
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                _git("worktree", "add", "--force", "--detach", str(tree), commit)
+                fcntl.flock(lock, fcntl.LOCK_SH)
             yield tree, commit[:12]
-        finally:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _git("worktree", "remove", "--force", str(tree))
-            except BlockingIOError:
-                pass  # another command measures there
+    finally:
+        remove_unused(places)
+
+
+def remove_unused(places: Path) -> None:
+    """Removes the worktrees that no command uses, such as one that was killed."""
+    for file in places.glob("*.lock"):
+        with file.open() as lock, suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if file.with_suffix("").exists():
+                _git("worktree", "remove", "--force", str(file.with_suffix("")))
 
 
 def _git(*arguments: str) -> str:

@@ -248,6 +248,15 @@ def test_the_worktree_goes_unless_another_command_uses_it(book: Path) -> None:
     assert not tree.exists()
 
 
+def test_the_worktree_of_a_command_that_was_killed_goes_with_the_next(book: Path) -> None:
+    with measure.check_out() as (tree, _):
+        killed = tree.rename(tree.with_name("killed"))
+        subprocess.run(["git", "-C", book, "worktree", "repair", killed], check=True, capture_output=True)
+    killed.with_name("killed.lock").touch()
+    with measure.check_out() as (other, _):
+        assert (other.exists(), killed.exists()) == (True, False)
+
+
 # Interruptions and failures
 
 
