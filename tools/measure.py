@@ -80,9 +80,6 @@ def plan(kind: str, name: str, code: Code, parts: Path) -> list[Job]:
     ]
 
 
-# One run, in a process of its own
-
-
 def start(job: Job, tree: Path) -> None:
     """Measures a run with the code of a tree, in a process of its own. Raises MeasureError with what that said."""
     threads = dict.fromkeys(THREADS, str(job.threads))
@@ -132,9 +129,6 @@ def find_picture(notebook: execute.NotebookNode, name: str) -> bytes:
 def find_figures(notebook: execute.NotebookNode) -> list[execute.NotebookNode]:
     """The cells marked as the one whose picture the record keeps."""
     return [cell for cell in code_cells(notebook) if book_metadata(cell).get("record_figure")]
-
-
-# The code that is measured
 
 
 @contextmanager
@@ -199,9 +193,6 @@ def check_full(name: str, tree: Path, targets: list[tuple[str, str]]) -> None:
     quick = recording.read_json(ROOT / "results" / "bands" / "quick.json")
     if ("bands", name) not in targets and "checks" not in quick.get(name, {}):
         raise MeasureError(f"{name}: the full run is compared with the quick one; first `make bands CHAPTER={name}`.")
-
-
-# All runs, and what is made of them
 
 
 def measure(targets: list[tuple[str, str]]) -> list[str]:
