@@ -28,7 +28,7 @@ from typing import NamedTuple
 import helpers
 from helpers.book.bands import MINIMUM_SEEDS
 from tools import execute, recording, stale, studies
-from tools.digest import Code, find_unpinned
+from tools.digest import Code, find_unpinned, hash_file
 from tools.environment import THREADS, environment_for
 from tools.notebook_files import ROOT, book_metadata, chapters, code_cells, read, text_of, write_text
 
@@ -167,9 +167,10 @@ def _git(*arguments: str) -> str:
 
 
 def check_same(targets: list[tuple[str, str]], here: Code, there: Code) -> None:
-    """Raise MeasureError where the code of a target differs from that of HEAD, naming the files that do."""
+    """Raise MeasureError where the code of a target, or these tools, differ from HEAD's, naming the files that do."""
+    tools = [{file.name: hash_file(file) for file in (code.root / "tools").glob("*.py")} for code in (here, there)]
     for kind, name in targets:
-        if digest(kind, name, here) != digest(kind, name, there):
+        if tools[0] != tools[1] or digest(kind, name, here) != digest(kind, name, there):
             changed = _git("diff", "--name-only", "HEAD", "--", *CODE)
             new = _git("ls-files", "--others", "--exclude-standard", "--", *CODE)
             raise MeasureError(

@@ -180,6 +180,14 @@ def test_code_that_differs_from_its_commit_is_not_measured(
     assert (sorted((book / "results").rglob("*")), len(started)) == before
 
 
+def test_tools_that_differ_from_the_commit_do_not_measure(book: Path, capsys: pytest.CaptureFixture) -> None:
+    """Else the digest of a record would not be that which its commit's own tools find."""
+    (book / "tools").mkdir()
+    (book / "tools" / "digest.py").write_text("", encoding="utf-8")
+    assert measure.main(["bands"]) == 1
+    assert "commit first what has changed: tools/digest.py" in capsys.readouterr().err
+
+
 def test_a_chapter_that_is_not_committed_is_not_measured(book: Path, capsys: pytest.CaptureFixture) -> None:
     shutil.copy(book / "notebooks" / "toy.ipynb", book / "notebooks" / "new.ipynb")
     assert measure.main(["bands", "new"]) == 1
