@@ -3,9 +3,10 @@
 import json
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 CONTENT, CONFIDENCE = 0.99, 0.95  # a band holds 99 % of runs with 95 % confidence, if runs are normal
@@ -25,7 +26,7 @@ class Band(NamedTuple):
     low: float
     high: float
 
-    def judge(self, value):
+    def judge(self, value: float) -> str:
         """Return in words whether value lies in the band, else by how much and on which side it misses."""
         if value > self.high:
             return (
@@ -45,14 +46,14 @@ class Reference:
     the last cell has run: {"kind": "verdict", "held" or "check", ...}, the rest as it was given.
     """
 
-    def __init__(self, chapter, profile):
+    def __init__(self, chapter: str, profile: str) -> None:
         self.chapter, self.minimum = chapter, MINIMUM_SEEDS[profile]
         path = find_results() / "bands" / f"{profile}.json"
         chapters = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         self.metrics = chapters.get(chapter, {}).get("metrics", {})
-        self.reports = []
+        self.reports: list[dict[str, Any]] = []
 
-    def verdict(self, metric, value, *, worse, unit, log=False):
+    def verdict(self, metric: str, value: float, *, worse: str, unit: str, log: bool = False) -> None:
         """Print one line that says whether value, this run's result, lies in the metric's band.
 
         unit: in words, such as "nats" or "share of pairs". worse, log: as for form_band. They are measured with the
@@ -65,13 +66,13 @@ class Reference:
         band = self.find_band(metric, worse, log)
         print(f"{self.chapter.upper()} {metric}: {band.judge(value) if band else 'no reference band yet'}")
 
-    def excludes(self, metric, value, *, worse, log=False):
+    def excludes(self, metric: str, value: float, *, worse: str, log: bool = False) -> bool:
         """Return whether the metric has a band and value, such as that of a broken model, lies outside it."""
         self.reports.append({"kind": "held", "metric": metric, "value": float(value)})
         band = self.find_band(metric, worse, log)
         return band is not None and band.judge(value) != WITHIN
 
-    def check(self, name, truth):
+    def check(self, name: str, truth: object) -> None:
         """Print one line, `name: True` or `name: False`: a yes-or-no result that full runs are compared by.
 
         A check that comes right after `excludes` tells of a band, which may not be there yet: those are not compared.
@@ -80,7 +81,7 @@ class Reference:
         self.reports.append({"kind": "check", "name": name, "truth": bool(truth), "about_band": about_band})
         print(f"{name}: {bool(truth)}")
 
-    def find_band(self, metric, worse, log=False):
+    def find_band(self, metric: str, worse: str, log: bool = False) -> Band | None:
         """Return the band of a metric, None where none has been measured, or one that was formed in another way."""
         record = self.metrics.get(metric)
         if record is None or (record["worse"], record["log"]) != (worse, log):
@@ -88,7 +89,7 @@ class Reference:
         return form_band(record["values"], worse, log, self.minimum)
 
 
-def form_band(values, worse, log=False, minimum=MINIMUM_SEEDS["quick"]):
+def form_band(values: ArrayLike, worse: str, log: bool = False, minimum: int = MINIMUM_SEEDS["quick"]) -> Band:
     """Return the normal tolerance interval of one metric from its values over seeds.
 
     values: one finite number for each seed, minimum of them or more; the fewer, the wider the band. worse: "higher" or
@@ -110,7 +111,7 @@ def form_band(values, worse, log=False, minimum=MINIMUM_SEEDS["quick"]):
     return Band(float(np.exp(low)), float(np.exp(high))) if log else Band(float(low), float(high))
 
 
-def find_tolerance_factor(count, two_sided):
+def find_tolerance_factor(count: int, two_sided: bool) -> float:
     """Return how many standard deviations a tolerance interval reaches from the mean of count values."""
     if not two_sided:
         quantile = stats.norm.ppf(CONTENT)
@@ -119,7 +120,7 @@ def find_tolerance_factor(count, two_sided):
     return quantile * math.sqrt((count - 1) * (1 + 1 / count) / stats.chi2.ppf(1 - CONFIDENCE, count - 1))
 
 
-def find_results():
+def find_results() -> Path:
     """Return the folder of results: inside the installed package (as on Colab), else beside it in a checkout."""
     packaged = Path(__file__).parents[1] / "results"
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "results"

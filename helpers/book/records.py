@@ -2,7 +2,9 @@
 
 import json
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +26,7 @@ class Record(NamedTuple):
     metrics: dict
     stored: dict
 
-    def get(self, metric):
+    def get(self, metric: str) -> dict[str, Any]:
         """Return one metric's entry: value, unit, standard_error, n, seeds. Raises RecordError for an unknown name."""
         if metric not in self.metrics:
             raise RecordError(
@@ -32,18 +34,18 @@ class Record(NamedTuple):
             )
         return self.metrics[metric]
 
-    def values(self, metric):
+    def values(self, metric: str) -> np.ndarray:
         """Return a metric's value for each seed, (n,). Raises RecordError where the record keeps only their mean."""
         entry = self.get(metric)
         if "values" not in entry:
             raise RecordError(f"{self.name}: {metric!r} has no values by seed; expected them; measure it again.")
         return np.asarray(entry["values"], np.float64)
 
-    def includes(self, metric, value, *, worse="either", log=False):
+    def includes(self, metric: str, value: float, *, worse: str = "either", log: bool = False) -> bool:
         """Return whether value, a live run's, lies where the record's seeds let it be expected; see bands.form_band."""
         return form_band(self.values(metric), worse, log).judge(value) == WITHIN
 
-    def format_table(self, rows, columns, digits=2):
+    def format_table(self, rows: Sequence[str], columns: Sequence[str], digits: int = 2) -> str:
         """Return a table as text, value ± standard error if any: a line for each row, of the metrics "column/row".
 
         A metric that the record does not hold is left blank. Raises RecordError where it holds none of them.
@@ -54,7 +56,7 @@ class Record(NamedTuple):
         cells = [[row, *(_format(self.metrics.get(f"{column}/{row}"), digits) for column in columns)] for row in rows]
         return _align([["", *columns], *cells])
 
-    def compare_with_quick(self):
+    def compare_with_quick(self) -> str:
         """Return a chapter's metrics as text, mean ± standard error over seeds: in the quick profile, in this full run.
 
         Raises RecordError where the record is not that of a chapter's full run.
@@ -71,7 +73,7 @@ class Record(NamedTuple):
             lines.append([told, *(_format_to_error(mean, error) for mean, error in numbers)])
         return _align(lines)
 
-    def find_picture(self):
+    def find_picture(self) -> Path:
         """Return the path of the picture beside the record. Raises RecordError where there is not one."""
         folder = find_results() / "full" / self.name
         pictures = list(folder.glob("*.png"))
@@ -81,7 +83,7 @@ class Record(NamedTuple):
             )
         return pictures[0]
 
-    def describe(self):
+    def describe(self) -> str:
         """Return in two lines where, when and how the record was measured."""
         seeds = max(entry["n"] for entry in self.metrics.values())
         minutes = self.stored["seconds"] / 60
@@ -91,13 +93,13 @@ class Record(NamedTuple):
         )
 
 
-def describe_machine(machine):
+def describe_machine(machine: dict[str, Any]) -> str:
     """Return in words the machine of a record: its processor, and the threads that each run had of its cores."""
     named = " and ".join(filter(None, (machine.get("gpu"), machine["cpu"])))
     return f"{named}, {machine['threads']} of {machine['cores']} cores"
 
 
-def load(name):
+def load(name: str) -> Record:
     """Return the record of a study or full run by its name. Raises RecordError where there is none, or a bad one."""
     path = find_results() / "full" / f"{name}.json"
     if not path.exists():
@@ -110,7 +112,7 @@ def load(name):
     return Record(name, stored["metrics"], stored)
 
 
-def load_published(table):
+def load_published(table: str) -> dict[str, Any]:
     """Return a table of published numbers, {row: {column: value, "source": its key in the bibliography, "where": ...}}.
 
     Raises RecordError for an unknown table.
@@ -121,7 +123,7 @@ def load_published(table):
     return tables[table]
 
 
-def show_full_run(chapter):
+def show_full_run(chapter: str) -> Any:
     """Print a chapter's full run beside quick, and the yes-or-no lines that differ; return its picture for display.
 
     Raises RecordError where the chapter has no record of a full run.
@@ -138,7 +140,7 @@ def show_full_run(chapter):
     return Image(filename=str(full_run.find_picture()))
 
 
-def check(stored, name):
+def check(stored: Any, name: str) -> None:
     """Raise RecordError, naming the first thing that is wrong, unless stored is a whole record, true to its values."""
     lacks = not isinstance(stored, dict) or not stored.get("metrics") or set(KEYS) - stored.keys()
     if lacks or not all(stored.keys() & set(either) for either in EITHER):
@@ -158,11 +160,11 @@ def check(stored, name):
             raise RecordError(f"{name}: {metric}: the standard error is not that of its values; measure it again.")
 
 
-def _standard_error(values):
+def _standard_error(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
-def _align(lines):
+def _align(lines: Sequence[Sequence[str]]) -> str:
     """Return lines of texts as one text: the first column to the left, the others to the right."""
     first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
     return "\n".join(
@@ -171,7 +173,7 @@ def _align(lines):
     )
 
 
-def _format_to_error(mean, error):
+def _format_to_error(mean: float, error: float) -> str:
     """Return mean ± error, both to the second digit of the error; seeds that agree but for rounding have none."""
     if error <= 1e-12 * abs(mean):
         return f"{mean:.4g} ± 0"
@@ -179,7 +181,7 @@ def _format_to_error(mean, error):
     return f"{mean:,.{digits}f} ± {error:,.{digits}f}"
 
 
-def _format(entry, digits):
+def _format(entry: dict[str, Any] | None, digits: int) -> str:
     """Return value ± standard error; an exact number, such as a count, without."""
     if not entry:
         return ""

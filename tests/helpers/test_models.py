@@ -46,7 +46,7 @@ def which_moved(before: list[np.ndarray], variables: list[keras.Variable]) -> li
 
 def build_gan(seed: int = 0, penalty_weight: float = 0.0, rates: tuple[float, float] = (0.1, 0.1)) -> models.GAN:
     gan = models.GAN(
-        networks.build_dense_generator(3, widths=(8,)),
+        networks.build_dense_generator(3, widths=(8,), batch_norm=True),
         networks.build_dense_discriminator(widths=(8,)),
         seed=seed,
         penalty_weight=penalty_weight,
