@@ -21,14 +21,14 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import helpers
 from helpers.book.bands import MINIMUM_SEEDS
 from tools import execute, recording, stale, studies
-from tools.digest import Code, find_unpinned
+from tools.digest import Code, find_unpinned, hash_file
 from tools.environment import THREADS, environment_for
 from tools.notebook_files import ROOT, book_metadata, chapters, code_cells, read, text_of, write_text
 
@@ -78,9 +78,6 @@ def plan(kind: str, name: str, code: Code, parts: Path) -> list[Job]:
         for label, seeds, digest in labels
         for seed in range(seeds)
     ]
-
-
-# One run, in a process of its own
 
 
 def start(job: Job, tree: Path) -> None:
@@ -134,30 +131,32 @@ def find_figures(notebook: execute.NotebookNode) -> list[execute.NotebookNode]:
     return [cell for cell in code_cells(notebook) if book_metadata(cell).get("record_figure")]
 
 
-# The code that is measured
-
-
 @contextmanager
 def check_out() -> Iterator[tuple[Path, str]]:
-    """A worktree of HEAD, made or found, and the commit; it goes when the last command that uses it ends."""
+    """A worktree of HEAD, made or found, and the commit; it goes when the last command that uses it has ended."""
     commit = _git("rev-parse", "HEAD")
     places = ROOT / "_build" / "measure"
     places.mkdir(parents=True, exist_ok=True)
-    with (places / f"{commit}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        tree = places / commit
-        if not (tree / ".git").exists():
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            _git("worktree", "add", "--force", "--detach", str(tree), commit)
+    remove_unused(places)
+    try:
+        with (places / f"{commit}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
-        try:
+            if not (tree := places / commit).exists():
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                _git("worktree", "add", "--force", "--detach", str(tree), commit)
+                fcntl.flock(lock, fcntl.LOCK_SH)
             yield tree, commit[:12]
-        finally:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _git("worktree", "remove", "--force", str(tree))
-            except BlockingIOError:
-                pass  # another command measures there
+    finally:
+        remove_unused(places)
+
+
+def remove_unused(places: Path) -> None:
+    """Removes the worktrees that no command uses, such as one that was killed."""
+    for file in places.glob("*.lock"):
+        with file.open() as lock, suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if file.with_suffix("").exists():
+                _git("worktree", "remove", "--force", str(file.with_suffix("")))
 
 
 def _git(*arguments: str) -> str:
@@ -168,9 +167,10 @@ def _git(*arguments: str) -> str:
 
 
 def check_same(targets: list[tuple[str, str]], here: Code, there: Code) -> None:
-    """Raise MeasureError where the code of a target differs from that of HEAD, naming the files that do."""
+    """Raise MeasureError where the code of a target, or these tools, differ from HEAD's, naming the files that do."""
+    tools = [{file.name: hash_file(file) for file in (code.root / "tools").glob("*.py")} for code in (here, there)]
     for kind, name in targets:
-        if digest(kind, name, here) != digest(kind, name, there):
+        if tools[0] != tools[1] or digest(kind, name, here) != digest(kind, name, there):
             changed = _git("diff", "--name-only", "HEAD", "--", *CODE)
             new = _git("ls-files", "--others", "--exclude-standard", "--", *CODE)
             raise MeasureError(
@@ -194,9 +194,6 @@ def check_full(name: str, tree: Path, targets: list[tuple[str, str]]) -> None:
     quick = recording.read_json(ROOT / "results" / "bands" / "quick.json")
     if ("bands", name) not in targets and "checks" not in quick.get(name, {}):
         raise MeasureError(f"{name}: the full run is compared with the quick one; first `make bands CHAPTER={name}`.")
-
-
-# All runs, and what is made of them
 
 
 def measure(targets: list[tuple[str, str]]) -> list[str]:

@@ -54,7 +54,7 @@ def measure(study: str, label: str | None, folder: Path) -> dict:
     """Measures one run in this process, with the seed that BOOK_SEED names; returns metrics, seconds and memory."""
     module = importlib.import_module(f"studies.{study}")
     measured = module.measure() if label is None else module.measure(label, folder)
-    metrics = {name: _as_entry(*given) for name, given in measured.items()}
+    metrics = {name: as_entry(*given) for name, given in measured.items()}
     wrong = {name: entry for name, entry in metrics.items() if not all(map(math.isfinite, _numbers(entry)))}
     if wrong or not metrics:
         raise StudyError(f"expected finite values, found {wrong or 'none at all'}.")
@@ -68,7 +68,7 @@ def told_seconds(metrics: dict[str, dict], label: str | None) -> float:
     return sum(metrics[name]["value"] for name in names if name in metrics)
 
 
-def _as_entry(value: float, unit: str, error: float | None = None) -> dict:
+def as_entry(value: float, unit: str, error: float | None = None) -> dict:
     """A metric as a part keeps it; the standard error only where one was measured with the value."""
     return {"value": float(value), "unit": unit} | ({} if error is None else {"standard_error": float(error)})
 

@@ -11,6 +11,7 @@ from tools.notebook_files import ROOT, book_metadata, code_cells, printed, setup
 
 MAX_BYTES = 1_000_000
 CELL_COUNTS = range(25, 61)
+STORED_VERDICT = "stored verdict: "  # how a complaint about a result outside its band begins
 SETUP_LINES = 16
 TAGS = {"hide-input", "remove-cell", "raises-exception", "nbval-ignore-output"}
 NOTEBOOK_METADATA = {"kernelspec", "language_info", "book"}
@@ -180,7 +181,7 @@ def record_figure(notebook: NotebookNode) -> list[str]:
 
 def verdicts(notebook: NotebookNode) -> list[str]:
     """At least one verdict line, all of them within their bands, none where nbval does not compare it."""
-    complaints = [f"stored verdict: {line}" for line in verdict_lines(notebook) if not line.endswith(f": {WITHIN}")]
+    complaints = [f"{STORED_VERDICT}{line}" for line in verdict_lines(notebook) if not line.endswith(f": {WITHIN}")]
     if not verdict_lines(notebook):
         complaints.append("no verdict line in the outputs")
     for name, cell in _numbered(notebook):

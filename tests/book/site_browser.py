@@ -85,7 +85,7 @@ class Browser:
         threading.Thread(target=self._process.stderr.read, daemon=True).start()  # keeps the pipe from filling
         with urllib.request.urlopen(f"http://{found[1]}/json") as answer:
             tab = next(tab for tab in json.load(answer) if tab["type"] == "page")
-        self._socket = websocket.create_connection(tab["webSocketDebuggerUrl"], suppress_origin=True, timeout=30)
+        self._socket = websocket.create_connection(tab["webSocketDebuggerUrl"], suppress_origin=True, timeout=120)
         self._count, self._events = 0, []
         for domain in ("Page", "Network", "Runtime", "Log"):
             self._call(f"{domain}.enable")

@@ -31,6 +31,7 @@ from tools.notebook_files import (
     text_of,
 )
 from tools.set_repository import config_values
+from tools.stale import find_stale
 
 every_chapter = pytest.mark.parametrize("path", chapters(), ids=lambda path: path.stem)
 
@@ -39,10 +40,19 @@ def test_the_chapters_of_this_book_are_found() -> None:
     assert {"gan", "vae"} <= {path.stem for path in chapters()}
 
 
+@pytest.fixture(scope="module")
+def with_older_bands() -> set[str]:
+    """The chapters whose bands are of other code, as `tools.stale` says: it is not their numbers that lie outside."""
+    return {one.name for one in find_stale() if one.kind == "bands"}
+
+
 @every_chapter
 @pytest.mark.parametrize("check", structure.CHECKS, ids=lambda check: check.__name__)
-def test_anatomy(path: Path, check: Callable[[NotebookNode], list[str]]) -> None:
-    assert check(read(path)) == []
+def test_anatomy(path: Path, check: Callable[[NotebookNode], list[str]], with_older_bands: set[str]) -> None:
+    complaints = check(read(path))
+    if path.stem in with_older_bands:
+        complaints = [one for one in complaints if not one.startswith(structure.STORED_VERDICT)]
+    assert complaints == []
 
 
 @every_chapter

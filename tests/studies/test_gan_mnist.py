@@ -45,7 +45,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def form_entries(measured: dict) -> dict:
     """What tools.studies makes of a study's result: it refuses a value without a standard error."""
-    return recording.collect([{"seed": 0, "metrics": {name: studies._as_entry(*it) for name, it in measured.items()}}])
+    entries = {name: studies.as_entry(*given) for name, given in measured.items()}
+    return recording.collect_metrics([{"seed": 0, "metrics": entries}])
 
 
 SCORES = {"frechet", "told_apart", "coverage"}

@@ -122,7 +122,8 @@ def test_a_full_run_gets_its_record_its_picture_and_its_bands(book: Path) -> Non
     assert record["metrics"]["test NLL"]["values"] == [20.0, 21.0, 22.0]
     assert record["unlike_quick"] == {"large": [True, True, True]}
     assert record["held_against_bands"] == {"test NLL": [1e9] * 3}
-    assert Image.open(book / "results" / "full" / "toy" / "fig-toy.png").size == (256, 256)
+    with Image.open(book / "results" / "full" / "toy" / "fig-toy.png") as picture:
+        assert picture.size == (256, 256)
     assert results(book, "bands/full")["toy"]["metrics"]["test NLL"]["values"] == [20.0, 21.0, 22.0]
 
 
@@ -177,6 +178,14 @@ def test_code_that_differs_from_its_commit_is_not_measured(
     said = capsys.readouterr().err
     assert "differs from that of the last commit; commit first what has changed: helpers/first.py" in said
     assert (sorted((book / "results").rglob("*")), len(started)) == before
+
+
+def test_tools_that_differ_from_the_commit_do_not_measure(book: Path, capsys: pytest.CaptureFixture) -> None:
+    """Else the digest of a record would not be that which its commit's own tools find."""
+    (book / "tools").mkdir()
+    (book / "tools" / "digest.py").write_text("", encoding="utf-8")
+    assert measure.main(["bands"]) == 1
+    assert "commit first what has changed: tools/digest.py" in capsys.readouterr().err
 
 
 def test_a_chapter_that_is_not_committed_is_not_measured(book: Path, capsys: pytest.CaptureFixture) -> None:
@@ -245,6 +254,15 @@ def test_the_worktree_goes_unless_another_command_uses_it(book: Path) -> None:
                 assert same == tree
             assert tree.exists()
     assert not tree.exists()
+
+
+def test_the_worktree_of_a_command_that_was_killed_goes_with_the_next(book: Path) -> None:
+    with measure.check_out() as (tree, _):
+        killed = tree.rename(tree.with_name("killed"))
+        subprocess.run(["git", "-C", book, "worktree", "repair", killed], check=True, capture_output=True)
+    killed.with_name("killed.lock").touch()
+    with measure.check_out() as (other, _):
+        assert (other.exists(), killed.exists()) == (True, False)
 
 
 # Interruptions and failures
