@@ -86,7 +86,7 @@ def check_run() -> Iterator[Finding]:
         works, said = _run(f"from helpers import data; p = {str(path)!r}; data.check_mnist(data.read_mnist_file(p), p)")
         cure = "name another file in MNIST_NPZ, or unset it" if named else "delete the file: Keras fetches it again"
         yield _judge(works, f"MNIST: {said or 'each array has the digest expected'}", cure)
-    works, said = _run("from helpers import runtime; runtime.start()")
+    works, said = _run("from helpers.book import runtime; runtime.start()")
     yield _judge(works, said, "mend the packages above, or unset the setting that is refused")
     if works and said.endswith("CPU") and shutil.which("nvidia-smi") and "CUDA_VISIBLE_DEVICES" not in os.environ:
         yield "note", "a GPU that TensorFlow does not see", '`pip install "tensorflow[and-cuda]"`, on Linux only'
