@@ -106,6 +106,11 @@ def convert_layer(layer: keras.layers.Layer) -> list[nn.Module]:
             return [module] if flat else [Permute(CHANNELS_FIRST), module, Permute(CHANNELS_LAST)]
         case keras.layers.LeakyReLU():
             return [nn.LeakyReLU(layer.negative_slope)]
+        case keras.layers.UpSampling2D():
+            enlarge = nn.Upsample(scale_factor=layer.size, mode=layer.interpolation)
+            return [Permute(CHANNELS_FIRST), enlarge, Permute(CHANNELS_LAST)]
+        case keras.layers.Activation():
+            return [ACTIVATIONS[layer.activation.__name__]()]
         case keras.layers.Reshape():
             return [nn.Unflatten(1, layer.target_shape)]
         case keras.layers.Flatten():

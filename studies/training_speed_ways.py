@@ -29,7 +29,7 @@ class WorkError(ValueError):
 class Case(NamedTuple):
     """A model to train: a dense VAE or GAN has the sizes of its chapter's quick profile unless told otherwise.
 
-    width: of the hidden layer in each half of a VAE, of the wider one of two in each half of a dense GAN; channels of a
+    width: of the hidden layer in each half of a VAE, of both in each half of a dense GAN; channels of a
     convolutional one. image_count: how many images the data set has.
     """
 
@@ -107,8 +107,8 @@ def build(case: Case, seed: int) -> keras.Model:
     if case.network == "convolutional":
         generator = networks.build_convolutional_generator(case.latent_size, sizes)
         return models.GAN(generator, networks.build_convolutional_discriminator(sizes), seed)
-    generator = networks.build_dense_generator(case.latent_size, (sizes // 2, sizes))
-    return models.GAN(generator, networks.build_dense_discriminator((sizes, sizes // 2)), seed)
+    generator = networks.build_dense_generator(case.latent_size, (sizes, sizes))
+    return models.GAN(generator, networks.build_dense_discriminator((sizes, sizes)), seed)
 
 
 def load(case: Case) -> data.Digits:

@@ -82,7 +82,8 @@ class Browser:
                 break
         else:
             raise RuntimeError("Chromium did not start")
-        threading.Thread(target=self._process.stderr.read, daemon=True).start()  # keeps the pipe from filling
+        self._reader = threading.Thread(target=self._process.stderr.read, daemon=True)  # keeps the pipe from filling
+        self._reader.start()
         with urllib.request.urlopen(f"http://{found[1]}/json") as answer:
             tab = next(tab for tab in json.load(answer) if tab["type"] == "page")
         self._socket = websocket.create_connection(tab["webSocketDebuggerUrl"], suppress_origin=True, timeout=120)
@@ -96,6 +97,8 @@ class Browser:
         self._socket.close()
         self._process.terminate()
         self._process.wait(timeout=10)
+        self._reader.join(timeout=10)  # the pipe ends with the last process of the browser
+        self._process.stderr.close()
 
     def _call(self, method, **parameters):
         self._count += 1
