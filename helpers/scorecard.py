@@ -9,7 +9,7 @@ from helpers import data, metrics, networks
 from helpers.book.bands import find_results
 from helpers.checks import check_images
 
-# Trained by the study `measures`, which also chose the measures: all others that it tried let something worse pass.
+# Trained by the study `measures`, whose record says what each measure sees and what it lets pass.
 WEIGHTS = {"scikit-learn digits": "classifier_digits.npz", "MNIST": "classifier_mnist.npz"}
 MOST = 2_000  # images in a score: two sets of them are told apart in seconds
 

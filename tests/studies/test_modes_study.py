@@ -47,7 +47,7 @@ def test_the_long_run_has_the_papers_steps_and_batch() -> None:
     """400 epochs of 100,000 points in batches of 100; Adam with 1e-4, kept, and beta_1 of 0.8."""
     run = study.DEFAULTS | study.RUNS["plain GAN, grid, 400,000 steps"]
     assert run["steps"] * run["batch_size"] == 400 * study.POINTS
-    assert (run["learning_rate"], run["final_share"], run["momentum"], run["averaging"]) == (1e-4, 1.0, 0.8, 0.0)
+    assert (run["learning_rate"], run["final_share"], run["beta_1"], run["averaging"]) == (1e-4, 1.0, 0.8, 0.0)
     assert all(step % study.STEPS_PER_PART == 0 for step in run["looked_at"])
     gan = study.build_gan(run, seed=0)
     gan.optimizers[0].iterations.assign(399_999)
