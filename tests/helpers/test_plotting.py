@@ -23,6 +23,7 @@ def grey_images(*levels: float) -> np.ndarray:
 def ax(monkeypatch: pytest.MonkeyPatch) -> Iterator[Axes]:
     """Axes beside others that are the current ones; any call of show fails the test."""
     monkeypatch.setattr(plt, "show", lambda *args, **options: pytest.fail("show was called"))
+    plt.close("all")  # what other files' tests have left
     with matplotlib.rc_context():
         figure, (given, current) = plt.subplots(1, 2)
         plt.sca(current)
