@@ -48,8 +48,8 @@ lint: .venv/.installed ## check style, spelling and types, in seconds
 	$(BIN)/codespell
 	$(BIN)/mypy helpers
 
-unit: .venv/.installed ## check what an edit of helpers needs: its own tests, those of studies, the anatomy of chapters
-	$(PYTEST) tests/helpers tests/studies tests/tools/test_structure.py tests/book/test_notebooks.py
+unit: .venv/.installed ## check what an edit of helpers needs: its own tests, and what chapters and package must look like
+	$(PYTEST) tests/helpers tests/tools/test_structure.py tests/book/test_notebooks.py
 
 chapter: .venv/.installed .venv/.torch ## check all that concerns one chapter (CHAPTER=vae)
 	$(PYTEST) --chapter "$(CHAPTER)" notebooks tests/book
