@@ -21,13 +21,11 @@ class GAN(SeededModel):
 
     In each step the discriminator moves first; the generator's gradient then comes from the discriminator as just
     updated, on the same fake images. Each update moves its own network only. Latent noise depends on (seed, step).
-    penalty_weight is that of the gradient penalty on real images, R1; 0 leaves it out. penalty_every: take it in every
-    so many steps only, with as many times the weight. An optimiser made with use_ema=True keeps a running average of
-    the weights, which takes their place when fit() ends: samples then come from the average.
+    penalty_weight is that of the gradient penalty on real images, R1; 0 leaves it out. An optimiser made with
+    use_ema=True keeps a running average of the weights, which takes their place when fit() ends.
     Reported beside the two losses: d_real and d_fake, the mean answers; loss, the sum of both losses, which is finite
     while they are and says no more. predict() takes latent vectors; evaluate() takes real images held out.
-    Source: Goodfellow et al. 2014, algorithm 1 with one discriminator step; Mescheder et al. 2018 for the penalty;
-    Karras et al. 2020, section 3.1, for taking it lazily; Yazici et al. 2019 for the average.
+    Source: Goodfellow et al. 2014, algorithm 1 with one discriminator step; Mescheder et al. 2018 for the penalty.
     """
 
     seen_by = "discriminator"
@@ -38,12 +36,10 @@ class GAN(SeededModel):
         discriminator: keras.Model,
         seed: int = 0,
         penalty_weight: float = 0.0,
-        penalty_every: int = 1,
     ) -> None:
         networks = {"generator": generator, "discriminator": discriminator}
         super().__init__(networks, ("d_loss", "g_loss", "d_real", "d_fake", "loss"), seed)
-        self.penalty_weight, self.penalty_every = penalty_weight, penalty_every
-        self.latent_size = generator.input_shape[-1]
+        self.penalty_weight, self.latent_size = penalty_weight, generator.input_shape[-1]
 
     def tell_labels(self, labels: tf.Tensor | None) -> tuple[Network, Network]:
         """Return generator and discriminator as functions of latent vectors and of images: the hook for what varies.
@@ -83,22 +79,6 @@ class GAN(SeededModel):
 
     def _update_discriminator(self, real: tf.Tensor, fake: tf.Tensor, judge: Network) -> tuple:
         """Update the discriminator alone; return its loss without the penalty and its logits before the update."""
-        weight, every, share = self.penalty_weight, self.penalty_every, self.find_share(real)
-        if every == 1:
-            *values, gradients = self._differentiate(real, fake, judge, share, weight)
-        else:
-            *values, gradients = tf.cond(
-                self.discriminator_optimizer.iterations % every == 0,
-                lambda: self._differentiate(real, fake, judge, share, weight * every),
-                lambda: self._differentiate(real, fake, judge, share, 0.0),
-            )
-        self.discriminator_optimizer.apply(gradients, self.discriminator.trainable_variables)
-        return tuple(values)
-
-    def _differentiate(
-        self, real: tf.Tensor, fake: tf.Tensor, judge: Network, share: tf.Tensor, penalty_weight: float
-    ) -> tuple:
-        """Return the discriminator's loss without the penalty, its logits, and the gradients of loss and penalty."""
         with tf.GradientTape() as tape:
             with tf.GradientTape() as input_tape:
                 input_tape.watch(real)
@@ -106,11 +86,13 @@ class GAN(SeededModel):
             fake_logits = judge(fake, training=True)  # (batch, 1)
             d_loss = losses.discriminator_loss(real_logits, fake_logits)
             total = d_loss
-            if penalty_weight:
-                gradients = input_tape.gradient(real_logits, real)  # (batch, 28, 28, 1)
-                total += penalty_weight * losses.gradient_penalty(gradients)
+            if self.penalty_weight:
+                slopes = input_tape.gradient(real_logits, real)  # (batch, 28, 28, 1)
+                total += self.penalty_weight * losses.gradient_penalty(slopes)
         variables = self.discriminator.trainable_variables
-        return d_loss, real_logits, fake_logits, tape.gradient(total, variables, output_gradients=share)
+        gradients = tape.gradient(total, variables, output_gradients=self.find_share(real))
+        self.discriminator_optimizer.apply(gradients, variables)
+        return d_loss, real_logits, fake_logits
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Return the same values on held-out images, (batch, 28, 28, 1), with one fixed draw of noise."""
@@ -132,7 +114,6 @@ class GAN(SeededModel):
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "penalty_weight": float(self.penalty_weight),
-            "penalty_every": self.penalty_every,
         }
 
     def get_compile_config(self) -> dict[str, Any]:

@@ -22,16 +22,15 @@ class Score(NamedTuple):
     """How far a set of samples is from the test digits; for each measure the study `measures` has the trivial rows.
 
     frechet: 0 for the same images, no upper end; told_apart: 1/2 where they cannot be told apart, 1 where they always
-    can; coverage: the share of test digits that have a sample near them.
+    can.
     """
 
     frechet: float
     told_apart: float
-    coverage: float
 
 
 class Scorer:
-    """Compares images with test digits; Frechet distance and coverage are taken in the features of a classifier.
+    """Compares images with test digits; the Frechet distance is taken in the features of a classifier.
 
     digits: a data.Digits. The classifier has been trained on the training digits, with small turns, shifts and shears,
     by the study `measures`; its weights are stored, so that all chapters and runs measure by the same one.
@@ -69,7 +68,6 @@ class Scorer:
         return Score(
             metrics.frechet_distance(self._real_features, features),
             metrics.tell_apart(self._real, images),
-            metrics.measure_coverage(self._real_features, features),
         )
 
 

@@ -34,22 +34,18 @@ def train_gan(
     epochs: int,
     beta_1: float = 0.5,
     beta_2: float = 0.999,
-    ema_momentum: float | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int = 0,
 ) -> dict[str, list[float]]:
     """Train a models.GAN on the training images of digits, a data.Digits; return the history, {name: values by epoch}.
 
     A conditional one gets their labels too. Both networks have Adam with beta_1 and beta_2, whose learning rate falls
-    from learning_rate to zero along a cosine. ema_momentum: the weight of the past in a running average of the
-    generator's weights, which takes their place when training ends; None for none. An epoch is a number of steps, not a
-    pass. Raises ImageError for fewer images than a batch, LeakError where a training image is also a test image.
+    from learning_rate to zero along a cosine. An epoch is a number of steps, not a pass.
+    Raises ImageError for fewer images than a batch, LeakError where a training image is also a test image.
     """
     steps = epochs * steps_per_epoch
-    betas = {"beta_1": beta_1, "beta_2": beta_2}
     gan.compile(
-        build_optimizer(learning_rate, steps, **betas, ema_momentum=ema_momentum),
-        build_optimizer(learning_rate, steps, **betas),
+        *(build_optimizer(learning_rate, steps, beta_1, beta_2) for _ in range(2)),
         steps_per_execution=find_steps_per_call(steps_per_epoch),
     )
     labels = digits.train.labels if gan.classes else None
@@ -91,15 +87,11 @@ def train_vae(
 
 
 def build_optimizer(
-    learning_rate: float, steps: int, beta_1: float = 0.9, beta_2: float = 0.999, ema_momentum: float | None = None
+    learning_rate: float, steps: int, beta_1: float = 0.9, beta_2: float = 0.999
 ) -> keras.optimizers.Adam:
-    """Return Adam whose learning rate falls to zero over so many steps, along a cosine (Loshchilov and Hutter 2017).
-
-    ema_momentum: as for train_gan; None for no running average.
-    """
+    """Return Adam whose learning rate falls to zero over so many steps, along a cosine (Loshchilov and Hutter 2017)."""
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    average = {} if ema_momentum is None else {"use_ema": True, "ema_momentum": ema_momentum}
-    return keras.optimizers.Adam(schedule, beta_1=beta_1, beta_2=beta_2, **average)
+    return keras.optimizers.Adam(schedule, beta_1=beta_1, beta_2=beta_2)
 
 
 def find_steps_per_call(steps_per_epoch: int) -> int:

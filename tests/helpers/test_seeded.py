@@ -63,7 +63,7 @@ def same_weights(one: keras.Model, other: keras.Model) -> bool:
 
 
 def vars_of(model: seeded.SeededModel) -> list:
-    names = ("seed", "latent_size", "classes", "penalty_weight", "penalty_every", "kl_weight", "steps_per_execution")
+    names = ("seed", "latent_size", "classes", "penalty_weight", "kl_weight", "steps_per_execution")
     return [getattr(model, name, None) for name in names]
 
 
@@ -241,7 +241,7 @@ def test_backups_go_on_with_the_batches_not_had(kind: str, digits: data.Digits, 
 
 @pytest.mark.parametrize("kind", ["conditional", "vae"])
 def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(kind: str, tmp_path: Path) -> None:
-    model = MODELS[kind](**({} if kind == "vae" else {"penalty_weight": 0.5, "penalty_every": 2}))
+    model = MODELS[kind](**({} if kind == "vae" else {"penalty_weight": 0.5}))
     optimizers = [training.build_optimizer(1e-2, 10, 0.5) for _ in range(1 if kind == "vae" else 2)]
     model.compile(*optimizers, steps_per_execution=1)
     keep = keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", monitor="loss")
@@ -345,7 +345,7 @@ with strategy.scope():
     keras.utils.set_random_seed(0)
     nets = (keras.Sequential([keras.Input((4,)), keras.layers.Dense(784), keras.layers.Reshape((28, 28, 1))]),
             keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(1)]))
-    gan = Watched(*nets, 0, penalty_weight=0.5, penalty_every=2)
+    gan = Watched(*nets, 0, penalty_weight=0.5)
     gan.compile(keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.1))
 kernel, bias = (weight.numpy() for weight in gan.discriminator.weights)
 history = gan.fit(t.IMAGES, batch_size=10, shuffle=False, verbose=0).history
@@ -357,7 +357,7 @@ with tf.GradientTape() as tape:  # one step on all ten images, by hand
     judge = lambda images: tf.reshape(images, (-1, 784)) @ weights[0] + weights[1]
     loss = losses.discriminator_loss(judge(t.IMAGES), judge(gan.generator(latent)))
     np.testing.assert_allclose(history["d_loss"][0], loss, rtol=1e-5)
-    loss += 2 * 0.5 * 0.5 * tf.reduce_sum(weights[0] ** 2)
+    loss += 0.5 * 0.5 * tf.reduce_sum(weights[0] ** 2)
 for weight, gradient, moved in zip(weights, tape.gradient(loss, weights), gan.discriminator.weights):
     np.testing.assert_allclose(moved.numpy(), weight - 0.1 * gradient, rtol=1e-4, atol=1e-6)
 

@@ -126,13 +126,13 @@ def build_droplet(seed: int = 0) -> models.ConditionalGAN:
     keras.utils.set_random_seed(seed)
     layers = [keras.layers.Flatten(), keras.layers.Dropout(0.3, seed=1), keras.layers.Dense(8), keras.layers.Dense(1)]
     discriminator = networks.give_each_class_a_logit(keras.Sequential([keras.Input((28, 28, 1)), *layers]))
-    return models.ConditionalGAN(networks.build_dense_generator(14, (8,)), discriminator, seed, 0.5, penalty_every=3)
+    return models.ConditionalGAN(networks.build_dense_generator(14, (8,)), discriminator, seed, 0.5)
 
 
 SHORT = {"batch_size": 64, "learning_rate": 4e-3, "steps_per_epoch": 2, "epochs": 4}
 HELD_OUT = np.round(np.random.default_rng(0).random((5, 28, 28, 1), dtype=np.float32))
 KINDS = [
-    pytest.param(build_droplet, training.train_gan, {"ema_momentum": 0.8}, id="gan"),
+    pytest.param(build_droplet, training.train_gan, {"beta_2": 0.9}, id="gan"),
     pytest.param(build_vae, training.train_vae, {"validation": HELD_OUT}, id="vae"),
 ]
 
