@@ -285,5 +285,5 @@ def draw_table(rows: dict[str, np.ndarray], file: Path) -> None:
     """Draw ten images of each row into a PNG file."""
     figure, ax = plt.subplots(figsize=(7, 5), dpi=110, layout="constrained")
     plotting.show_rows(ax, {name: images[:10] for name, images in rows.items()})
-    figure.savefig(file, metadata={"Software": None})
+    figure.savefig(file, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
