@@ -33,7 +33,8 @@ from tools.notebook_files import ROOT, book_metadata, chapters, code_cells, only
 PACKAGES = ("helpers", "studies", "tools")
 SHOWING = ("helpers.plotting", "helpers.book")
 NEVER = ("tools.digest",)  # a study may name it, but measures nothing with it
-PINNED = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pandas")
+PINNED = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
+WHERE_USED = ("torch", "pandas")  # packages whose version counts for code that names them only
 KINDS = ("outputs", "quick", "full")
 NEEDED = ("SEEDS", "SELECTION")  # of a study's literals
 LITERALS = {"SEEDS": int, "SELECTION": str, "PROFILE": str, "THREADS": int, "ALONE": bool}
@@ -61,7 +62,7 @@ class Piece(NamedTuple):
     digest: str
     reached: frozenset[tuple[str, str | None]]
     weights: frozenset[str]
-    torch: bool
+    packages: frozenset[str]  # those of WHERE_USED
 
 
 class Code:
@@ -69,7 +70,7 @@ class Code:
 
     def __init__(self, root: Path = ROOT) -> None:
         self.root = root
-        self.pins = {name: version for name, version in read_pins(root).items() if name in (*PINNED, "torch")}
+        self.pins = {name: version for name, version in read_pins(root).items() if name in (*PINNED, *WHERE_USED)}
         self._modules: dict[str, Module | None] = {}
         self._notebooks: dict[str, tuple[list[NotebookNode], Module]] = {}
         self._pieces: dict[tuple, Piece] = {}
@@ -170,12 +171,12 @@ class Code:
             found[one] = every[-1].digest
             waiting += [*every[-1].reached, (module, "")]  # "" is what the module does besides
         weights = {name for piece in every for name in piece.weights if name not in aside}
-        with_torch = any(piece.torch for piece in every)
+        counted = {*PINNED}.union(*(piece.packages for piece in every))
         return [
             [piece.digest for piece in pieces],
             {f"{module} {name}": digest for (module, name), digest in sorted(found.items(), key=repr)},
             {name: hash_file(self.root / "results" / "weights" / name) for name in sorted(weights)},
-            {name: version for name, version in self.pins.items() if name != "torch" or with_torch},
+            {name: version for name, version in self.pins.items() if name in counted},
         ]
 
     def _cut(self, module_name: str, name: str | None) -> Piece:
@@ -202,8 +203,9 @@ class Code:
                     outside.add(f"{name} = {'.'.join(filter(None, (origin, imported)))}")
         texts = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
         weights = {text for text in texts if isinstance(text, str) and re.fullmatch(r"[\w.-]+\.npz", text)}
-        torch = any(re.search(r" = torch\b", one) for one in outside)
-        return Piece(_hash(list(map(canonical, trees)), sorted(outside)), frozenset(reached), frozenset(weights), torch)
+        packages = {name for name in WHERE_USED if any(re.search(rf" = {name}\b", one) for one in outside)}
+        digest = _hash(list(map(canonical, trees)), sorted(outside))
+        return Piece(digest, frozenset(reached), frozenset(weights), frozenset(packages))
 
     def _locate(self, origin: str, imported: str | None, attributes: list[str]) -> tuple[str, str | None]:
         """The module and the name in it to which an import and attributes lead; None: the module as a whole."""

@@ -21,7 +21,7 @@ from PIL import Image
 
 from helpers.book import records
 from helpers.book.bands import MINIMUM_SEEDS, form_band
-from tools.digest import PINNED, find_versions, hash_file
+from tools.digest import PINNED, WHERE_USED, find_versions, hash_file
 from tools.execute import without_text_chunks
 from tools.notebook_files import write_text
 
@@ -54,7 +54,7 @@ def read_json(file: Path) -> dict:
 
 def describe_run(threads: int) -> dict:
     """Where, when and with what a run takes place: machine, versions, date."""
-    versions = {"python": platform.python_version(), **find_versions((*PINNED, "torch"))}
+    versions = {"python": platform.python_version(), **find_versions((*PINNED, *WHERE_USED))}
     machine = {"cpu": find_processor(), "cores": os.cpu_count(), "threads": threads} | find_gpu()
     return {"machine": machine, "versions": versions, "date": datetime.datetime.now(datetime.UTC).date().isoformat()}
 

@@ -107,7 +107,7 @@ def make_book(tmp_path: Path) -> Callable[..., Path]:
             "studies/of_cells.py": OF_CELLS,
             "studies/shared.py": "def help_out():\n    return 1\n",
             "results/weights/toy.npz": "weights",
-            "requirements.txt": "tensorflow==2.20.0\nkeras==3.13.2\nruff==0.1\n",
+            "requirements.txt": "tensorflow==2.20.0\nkeras==3.13.2\npandas==2.2.3\nruff==0.1\n",
             "requirements-torch.txt": "torch==2.13.0\n",
             ".gitignore": "_build\n__pycache__\n",
         }

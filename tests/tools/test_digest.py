@@ -101,6 +101,8 @@ def test_what_measures_is_noticed_where_it_is_reached(
         ("whole.one()", "results/weights/toy.npz", "weights", "other", set()),
         ("plotting.draw()", "helpers/plotting.py", "return 1", "return 2", {"outputs toy"}),
         ("import torch\ntorch.zeros(1)", "requirements-torch.txt", "2.13.0", "2.14.0", CHAPTER),
+        ("import pandas as pd\npd.DataFrame()", "requirements.txt", "pandas==2", "pandas==3", CHAPTER),
+        ("whole.one()", "requirements.txt", "pandas==2", "pandas==3", set()),
         ("def other(whole):\n    return whole.two()", "helpers/whole.py", "load(", "read(", set()),
         ("import helpers.whole\nhelpers.whole.two()", "helpers/whole.py", "load(", "read(", CHAPTER),
         ("class Mine(whole.two):\n    pass", "helpers/whole.py", "load(", "read(", CHAPTER),
