@@ -30,8 +30,8 @@ def measure() -> dict[str, tuple[float, str]]:
     found = {f"memory/{first}": (peak_memory_mb() - before, "MB above the process without it")}
 
     scorer = scorecard.Scorer(digits)
-    # A run has failed if its samples lie farther from the test digits than draws around the classes' means, which need no
-    # training. Of the trivial rows it is the nearest to real digits, so that not only a wreck can fail.
+    # A run has failed if its samples lie farther from the test digits than draws around the classes' means, which need
+    # no training. Of the trivial rows it is the nearest to real digits, so that not only a wreck can fail.
     trivial = data.draw_class_gaussians(digits.train, digits.test.labels[: scorer.count], seed=3)
     farthest = scorer.score(trivial).frechet
     for rate in (1.0, OTHER_RATES[seed % 2]):
