@@ -53,8 +53,8 @@ def measure() -> dict[str, tuple[float, str]]:
 
 def score(scorer: scorecard.Scorer, label: str, images: np.ndarray) -> dict[str, tuple[float, str]]:
     """Return the scorecard of images, (count, 28, 28, 1), by metric and label."""
-    scores = scorer.score(images)._asdict()
-    return {f"{name}/{label}": (value, SCORES[name]) for name, value in scores.items()}
+    scores = scorer.score(images)
+    return {f"{name}/{label}": (getattr(scores, name), unit) for name, unit in SCORES.items()}
 
 
 def measure_more(
