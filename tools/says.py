@@ -78,8 +78,13 @@ def bound_in(cell: NotebookNode) -> dict[str, str]:
 
 def is_of_records(expression: str) -> bool:
     """Whether the expression names nothing but records, whose values no run of a chapter changes."""
-    names = {name for name, *_ in find_names(ast.parse(expression, mode="eval"))}
-    return "records" in names and names <= FROM_RECORDS.keys() | vars(builtins).keys()
+    names = names_of(expression)
+    return "records" in names and names <= FROM_RECORDS.keys()
+
+
+def names_of(expression: str) -> set[str]:
+    """The names that an expression takes from the chapter. Raises SyntaxError where it is none."""
+    return {name for name, *_ in find_names(ast.parse(expression, mode="eval"))} - vars(builtins).keys()
 
 
 def mask(text: str) -> str:
@@ -294,11 +299,11 @@ def find_bad_keys(cell: NotebookNode) -> Iterator[str]:
     """What can be told before a run: expressions that are no Python, keys that are not in the text."""
     for key, expression in bound_in(cell).items():
         try:
-            names = {name for name, *_ in find_names(ast.parse(expression, mode="eval"))}
+            names = names_of(expression)
         except SyntaxError as error:
             yield f"{key!r}: {expression} is no expression ({error.msg})"
             continue
-        if not names - vars(builtins).keys():
+        if not names:
             yield f"{key!r}: {expression} names nothing that was measured"
     try:
         find_bound(prose_of(cell), bound_in(cell))
