@@ -350,7 +350,7 @@ BROKEN = [
     (structure.figures, appending_output(FIGURE, picture_in_html(' alt="A &quot;curve&quot;."'))),
     (
         structure.sources,
-        replacing(SOURCE, "print(inspect.getsource(math.pi))", "result = page.show_source(math.pi), 1"),
+        replacing(SOURCE, "print(inspect.getsource(math.pi))", "result = 1\npage.show_source(math.pi)"),
     ),
     (structure.figures, lambda chapter: chapter.cells.append(chapter.cells[FIGURE])),
     (structure.executed, setting(None, "cells", RAW, "execution_count")),
