@@ -35,6 +35,11 @@ OPTIONS = (
     "--remote-debugging-port=0",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no other host can be reached
 )
+KEYS = {
+    "ArrowLeft": {"code": "ArrowLeft", "windowsVirtualKeyCode": 37},
+    "Home": {"code": "Home", "windowsVirtualKeyCode": 36},
+    " ": {"code": "Space", "windowsVirtualKeyCode": 32, "text": " "},
+}
 SETTLED = """
 new Promise(done => document.readyState === "complete" ? done() : addEventListener("load", done))
   .then(() => window.MathJax && MathJax.startup ? MathJax.startup.promise : null)
@@ -147,6 +152,16 @@ class Browser:
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self._call("Emulation.setDeviceMetricsOverride", **metrics)
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+
+    def press(self, key):
+        """Press and release a key, one of KEYS, on what has the focus."""
+        about = {"key": key, **KEYS[key]}
+        self._call("Input.dispatchKeyEvent", type="keyDown", **about)
+        self._call("Input.dispatchKeyEvent", type="keyUp", **about)
+
+    def reduce_motion(self):
+        """Ask the page that is open for less motion, as a reader's system can; until the next visit."""
+        self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
 
     def take_picture(self, path, width=1280, height=None):
         """Write a PNG of the page that is open, in full unless a height is given."""

@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import site_browser
 import site_checks
 import yaml
+
+from helpers.book import page
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
@@ -345,6 +348,86 @@ def test_a_fold_opens_for_a_second_click_and_for_printing(browser, small_site):
     for event, is_open in (("beforeprint", True), ("afterprint", False)):
         browser.evaluate(f"dispatchEvent(new Event('{event}'))")
         assert browser.evaluate(IS_OPEN) is is_open
+
+
+PLAYERS = """({
+  frames: [...document.querySelectorAll(".strip")].map(one => Number(one.style.getPropertyValue("--frame"))),
+  shown: [...document.querySelectorAll(".strip")].map(one => {
+    const [box, picture] = [one.getBoundingClientRect(), one.firstChild.getBoundingClientRect()];
+    return Math.round((box.top - picture.top) / box.height);
+  }),
+  told: [...document.querySelectorAll(".book-frames input")].map(one => one.getAttribute("aria-valuetext")),
+  labels: [...document.querySelectorAll(".controls span")].map(one => one.textContent),
+  buttons: [...document.querySelectorAll("button")].map(one => one.getAttribute("aria-label")),
+  left: Object.getOwnPropertyNames(window).filter(name => !before.includes(name)),
+})"""
+
+
+def players(expected):
+    """What PLAYERS says of two players that stand still at these of their frames."""
+    told = ["<start>" if frame == 0 else f"step {frame}" for frame in expected]
+    return {
+        "frames": expected,
+        "shown": expected,
+        "told": told,
+        "labels": told,
+        "buttons": ["Play", "Play"],
+        "left": [],
+    }
+
+
+def wait_in(browser, condition):
+    """Wait until a condition holds in the page, ten seconds at most."""
+    browser.evaluate(
+        "new Promise(done => { const end = Date.now() + 1e4, look = setInterval(() => {"
+        f"if ({condition} || Date.now() > end) {{ clearInterval(look); done(); }} }}, 20); }})"
+    )
+
+
+@pytest.fixture
+def two_players(browser, tmp_path, monkeypatch):
+    """A page of two outputs of page.show_frames, opened from the disk."""
+    outputs = ["<title>x</title><script>var before = Object.getOwnPropertyNames(window)</script>"]
+    monkeypatch.setattr("IPython.display.display", lambda output, raw: outputs.append(output["text/html"]))
+    for count in (4, 12):
+        frames = np.linspace(0, 1, count)[:, None, None] * np.ones((count, 8, 8))
+        page.show_frames(frames, ["<start>", *(f"step {step}" for step in range(1, count))], alt="Black turns white.")
+    (tmp_path / "players.html").write_text("\n".join(outputs), encoding="utf-8")
+    complaints, _ = browser.visit((tmp_path / "players.html").as_uri())
+    assert complaints == []
+    return browser
+
+
+def test_frames_stand_at_the_last_one_and_follow_the_keyboard(two_players):
+    assert two_players.evaluate(PLAYERS) == players([3, 11])
+    two_players.evaluate("document.querySelectorAll('.book-frames input')[1].focus()")
+    two_players.press("ArrowLeft")
+    assert two_players.evaluate(PLAYERS) == players([3, 10])
+    two_players.press("Home")
+    assert two_players.evaluate(PLAYERS) == players([3, 0])
+
+
+def test_frames_play_from_the_first_to_the_last_and_can_be_paused(two_players):
+    frame = "document.querySelectorAll('.book-frames input')[{}].value"
+    two_players.evaluate("document.querySelectorAll('button')[1].focus()")
+    two_players.press(" ")
+    assert two_players.evaluate(PLAYERS)["buttons"] == ["Play", "Pause"]
+    wait_in(two_players, f"{frame.format(1)} == 2")
+    two_players.press(" ")
+    paused = two_players.evaluate(PLAYERS)
+    assert 2 <= paused["frames"][1] < 11
+    two_players.evaluate("document.querySelectorAll('button')[0].click()")
+    wait_in(two_players, f"{frame.format(0)} == 3 && document.querySelector('button').ariaLabel == 'Play'")
+    assert two_players.evaluate(PLAYERS) == players([3, paused["frames"][1]])  # the other one still stands
+
+
+def test_frames_move_one_by_one_where_less_motion_is_wanted(two_players):
+    two_players.reduce_motion()
+    two_players.evaluate("document.querySelectorAll('button')[0].focus()")
+    for expected in (0, 1):
+        two_players.press(" ")
+        two_players.evaluate("new Promise(done => setTimeout(done, 700))")  # longer than a frame stands
+        assert two_players.evaluate(PLAYERS) == players([expected, 11])
 
 
 def test_the_browser_sees_what_is_wrong(browser, small_site):
