@@ -66,7 +66,8 @@ class RealAndGenerated(SphinxDirective):
         figure, pair = nodes.figure("", classes=["side-by-side"]), nodes.container(classes=["pair"])
         for side, line in zip(("real", "generated"), lines, strict=True):
             pair += nodes.container("", line, self._show(side, record))
-        caption = nodes.caption("", "", *words.children)
+        caption = nodes.caption(words.rawsource, "", *words.children)
+        caption.source, caption.line = words.source, words.line
         if mark(self.env.app, "studies", record):
             caption += nodes.Text(" (Measured with earlier code.)")
         figure += [pair, caption]
