@@ -6,16 +6,16 @@ is typed by hand; `minutes` in place of a format turns seconds into whole minute
 
 import re
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from book_stale import mark
 from docutils import nodes
 from docutils.parsers.rst import directives
-from IPython.utils.capture import capture_output
 from PIL import Image
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from helpers.book import records
+from helpers.book import page, records
 
 
 def tell_measured(text):
@@ -91,12 +91,10 @@ def find_frames(folder, name):
 
 def show_frames(frames, alt):
     """Frames to play, as a node: the pictures of a training, {step: path}."""
-    from helpers.book import page
-
     pictures = np.stack([np.asarray(Image.open(path).convert("L")) for path in frames.values()])
-    with capture_output() as captured:
+    with mock.patch("IPython.display.display") as display:  # there is no notebook to display it in
         page.show_frames(pictures, [f"step {step:,}" for step in frames], alt=alt)
-    return nodes.raw("", captured.outputs[0].data["text/html"], format="html")
+    return nodes.raw("", display.call_args.args[0]["text/html"], format="html")
 
 
 def setup(app):

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import yaml
-from book_door import find_frames, tell_measured
+from book_door import find_frames, show_frames, tell_measured
 from PIL import Image
 
 from helpers.book import records
@@ -64,6 +64,15 @@ def test_pictures_of_a_training_come_in_the_order_of_their_steps(tmp_path):
     (tmp_path / "GAN.png").touch()
     assert list(find_frames(tmp_path, "GAN")) == [0, 250, 1000]
     assert find_frames(tmp_path, "VAE") == {}
+
+
+def test_pictures_of_a_training_become_frames_to_play(tmp_path):
+    paths = {step: tmp_path / f"GAN_step_{step}.png" for step in (0, 1000)}
+    for step, path in paths.items():
+        Image.fromarray(np.full((4, 4), step % 256, np.uint8)).save(path)
+    shown = show_frames(paths, "noise becomes digits").astext()
+    for part in ("<li>step 0</li>", "<li>step 1,000</li>", 'type="range"', 'alt="noise becomes digits"'):
+        assert part in shown
 
 
 def test_the_runtime_told_of_is_that_which_the_book_is_tested_with():
