@@ -2,8 +2,8 @@
 
 The address is BOOK_REPOSITORY where that variable is set (empty means none), else `repository.url` of _config.yml.
 Without one the build says so in one line; a link to a placeholder is never shown. What a page tells only where there is
-an address stands in {only} with the tag `published`; there the directive `with-address` is a block of code in which
-ADDRESS, NAME and BRANCH stand for those of the repository.
+an address stands in {only} with the tag `published`; there the directive `with-address` is a block of code, or a link,
+in which ADDRESS and BRANCH stand for those of the repository.
 """
 
 import os
@@ -34,7 +34,7 @@ def choose_buttons(app, config):
 
 
 class WithAddress(SphinxDirective):
-    """A block of code, in the language of the argument, with the repository's address in it."""
+    """A block of code, in the language of the argument, with the repository's address in it; or a link."""
 
     required_arguments = 1
     has_content = True
@@ -44,7 +44,9 @@ class WithAddress(SphinxDirective):
         address = options["repository_url"] or "ADDRESS"
         text = "\n".join(self.content).replace("ADDRESS", address)
         text = text.replace("BRANCH", options.get("repository_branch") or "main")
-        text = text.replace("NAME", address.rsplit("/", 1)[-1])
+        if self.arguments[0] == "link":
+            name = text.rpartition("/")[2]
+            return [nodes.paragraph("", "", nodes.reference("", name, refuri=text, internal=False))]
         return [nodes.literal_block(text, text, language=self.arguments[0])]
 
 
