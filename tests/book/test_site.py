@@ -135,10 +135,10 @@ def test_how_to_get_the_book_names_its_address_once_there_is_one(site, site_with
     told = re.sub(r"<[^>]+>", "", with_it)
     for part in (
         "git clone https://github.com/someone/some.book book",
-        "/archive/refs/heads/main.zip",
-        "some.book@main",
+        "git+https://github.com/someone/some.book@main",
     ):
         assert part in told
+    assert 'href="https://github.com/someone/some.book/archive/refs/heads/main.zip">main.zip<' in with_it
     assert "no address on the web yet" not in told
     assert "ADDRESS" not in told
 
