@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from nbformat import NotebookNode
 
-from tools.digest import DigestError, evaluate_config
+from tools.digest import DigestError, evaluate_config, find_names
 from tools.notebook_files import HIDING, ROOT, book_metadata, code_cells, printed, setup_values, text_of, verdict_lines
 
 MAX_BYTES = 1_000_000
@@ -283,18 +283,26 @@ def hidden(notebook: NotebookNode) -> list[str]:
     """What is hidden only draws, so bands may leave it out: no later cell uses a value that a hidden cell computed."""
     complaints, hidden_names = [], set()
     for where, cell in _numbered(notebook):
-        names = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)]
-        stored = {node.id for node in names if isinstance(node.ctx, ast.Store)}
-        stored |= {
-            node.name for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef | ast.ClassDef)
-        }
+        tree = ast.parse(cell.source)
+        stored = set(_bound_at_top(tree))
         if HIDING & set(_tags(cell)) and not FOLDED & book_metadata(cell).keys():
             hidden_names |= stored
             continue
-        used = {node.id for node in names if isinstance(node.ctx, ast.Load)} & hidden_names - stored
+        used = {name for name, *_ in find_names(tree)} & hidden_names - stored
         complaints += [f"{where}: uses {name}, which a hidden cell computes" for name in sorted(used)]
         hidden_names -= stored
     return complaints
+
+
+def _bound_at_top(node: ast.AST) -> Iterator[str]:
+    """The names that code binds outside of its functions and comprehensions."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.ClassDef):
+            yield child.name
+        elif isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+            yield child.id
+        elif not isinstance(child, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+            yield from _bound_at_top(child)
 
 
 def executed(notebook: NotebookNode) -> list[str]:

@@ -302,6 +302,15 @@ def test_nothing_is_held_against_a_good_chapter(check: Callable[[NotebookNode], 
     assert check(good_chapter()) == []
 
 
+@pytest.mark.parametrize("source", ["def show(pi): return pi", "[pi for pi in range(3)]", "show = lambda pi: pi"])
+def test_a_name_of_its_own_is_none_of_a_hidden_cells(source: str) -> None:
+    chapter = good_chapter()
+    chapter.cells[FIGURE].source, chapter.cells[RAW].source = "pi = draw()", source
+    assert structure.hidden(chapter) == []
+    chapter.cells[FIGURE].source, chapter.cells[RAW].source = source.replace("show", "draw"), "pi"
+    assert structure.hidden(chapter) == []
+
+
 @pytest.mark.parametrize(
     ("check", "breaking"), BROKEN, ids=[f"{check.__name__}-{i}" for i, (check, _) in enumerate(BROKEN)]
 )
