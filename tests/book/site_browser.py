@@ -206,8 +206,8 @@ def take_pictures(site, folder):
         browser.close()
 
 
-def take_readme_picture(site, path, page="notebooks/vae.html#fig-vae-plane"):
-    """Write the picture of one page, scrolled to a figure, as a reader's window shows it."""
+def take_readme_picture(site, path, page="book/intro.html"):
+    """Write the picture of one page, as a reader's window shows it."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, serve(site) as address:
         browser = Browser(find_chromium(), profile)

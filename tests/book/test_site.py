@@ -29,6 +29,7 @@ def read_toc(path=ROOT / "_toc.yml"):
 
 DOCUMENTS = read_toc()
 CHAPTERS = [name for name in DOCUMENTS if name.startswith("notebooks/")]
+RUN = "book/how_to_run"
 
 
 def build(target, repository, source=ROOT, strict=("-n", "-W", "--keep-going")):
@@ -53,12 +54,14 @@ def site(built):
 
 @pytest.fixture(scope="session")
 def site_with_address(tmp_path_factory):
-    """A site of one page and one chapter, whose links to the others lead nowhere: what an address adds shows there."""
+    """A site of two pages and one chapter, whose links to the others lead nowhere: what an address adds shows there."""
     source = tmp_path_factory.mktemp("small")
     for name in ("_config.yml", "book", "notebooks", "results", "studies", "LICENSE"):
         (source / name).symlink_to(ROOT / name)
     (source / "_toc.yml").write_text(
-        yaml.safe_dump({"format": "jb-book", "root": DOCUMENTS[0], "chapters": [{"file": CHAPTERS[0]}]})
+        yaml.safe_dump(
+            {"format": "jb-book", "root": DOCUMENTS[0], "chapters": [{"file": f} for f in (CHAPTERS[0], RUN)]}
+        )
     )
     address = "https://github.com/someone/some.book.git/"
     return build(tmp_path_factory.mktemp("addressed"), address, source, strict=())[0]
@@ -126,6 +129,21 @@ def test_with_an_address_a_chapter_has_its_colab_button(site_with_address):
     name = CHAPTERS[0]
     expected = {name: [f"{site_checks.COLAB}github/someone/some.book/blob/{branch}/{name}.ipynb"]}
     assert site_checks.find_colab_links(site_with_address) == expected
+
+
+def test_how_to_get_the_book_names_its_address_once_there_is_one(site, site_with_address):
+    without, with_it = ((place / f"{RUN}.html").read_text(encoding="utf-8") for place in (site, site_with_address))
+    assert "git clone" not in without
+    assert "no address on the web yet" in without
+    told = re.sub(r"<[^>]+>", "", with_it)
+    for part in (
+        "git clone https://github.com/someone/some.book book",
+        "git+https://github.com/someone/some.book@main",
+    ):
+        assert part in told
+    assert 'href="https://github.com/someone/some.book/archive/refs/heads/main.zip">main.zip<' in with_it
+    assert "no address on the web yet" not in told
+    assert "ADDRESS" not in told
 
 
 def test_an_address_adds_no_request(site_with_address):
