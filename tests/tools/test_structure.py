@@ -21,8 +21,8 @@ MAY_IMPORT = {
     "seeded": {"checks"},
     "scorecard": {"book.bands", "checks", "data", "metrics", "networks"},
     "training": {"data", "models"},
-    "book.bands": {"book.verdicts"},
     "book.page": {"plotting"},
+    "book.bands": {"book.verdicts"},
     "book.records": {"book.bands"},
 }
 EXPECTED = {
