@@ -59,18 +59,19 @@ class Record(NamedTuple):
     def compare_with_quick(self) -> str:
         """Return a chapter's metrics as text, mean ± standard error over seeds: in the quick profile, in this full run.
 
-        Raises RecordError where the record is not that of a chapter's full run.
+        What the chapter has measured no longer since then has a dash in quick. Raises RecordError where the record is
+        not that of a chapter's full run.
         """
         quick = Reference(self.name, "quick").metrics
+        if quick.keys().isdisjoint(entry.get("band", name) for name, entry in self.metrics.items()):
+            raise RecordError(f"{self.name}: no metric has a band in quick; only records of `make full` have.")
         lines = [["", "quick", "full"]]
         for name, entry in self.metrics.items():
             band = entry.get("band", name)  # older records call some metrics otherwise than the bands do
-            if band not in quick:
-                raise RecordError(f"{self.name}: {name} has no band in quick; only records of `make full` have.")
-            values = quick[band]["values"]
-            numbers = ((np.mean(values), _standard_error(values)), (entry["value"], entry["standard_error"]))
-            told = f"{band} ({entry['unit']})"
-            lines.append([told, *(_format_to_error(mean, error) for mean, error in numbers)])
+            values = quick[band]["values"] if band in quick else None
+            in_quick = _format_to_error(np.mean(values), _standard_error(values)) if values else "–"
+            in_full = _format_to_error(entry["value"], entry["standard_error"])
+            lines.append([f"{band} ({entry['unit']})", in_quick, in_full])
         return _align(lines)
 
     def find_picture(self) -> Path:

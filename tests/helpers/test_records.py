@@ -198,6 +198,14 @@ def test_a_full_run_stands_beside_the_quick_one(full_run: records.Record, monkey
     ]
 
 
+def test_what_a_chapter_measures_no_longer_has_a_dash_in_quick(
+    full_run: records.Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("helpers.book.bands.find_results", records.find_results)
+    full_run.metrics["frechet/GAN"]["band"] = "coverage"
+    assert full_run.compare_with_quick().splitlines()[-1].split("  ")[-2:] == ["–", "2.00 ± 0.58"]
+
+
 @pytest.mark.parametrize(
     ("mean", "error", "told"),
     [
