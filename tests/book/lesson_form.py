@@ -11,14 +11,14 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 from nbformat import NotebookNode
-from notebook_structure import exercises, solution_code, solved
+from notebook_structure import MAX_BYTES, exercises, solution_code, solved
 
 from tools import says
 from tools.digest import DigestError, evaluate_config, find_names
 from tools.notebook_files import HIDING, SETUP_TITLE, book_metadata, code_cells, printed, text_of
 
 OLD_FORM = Path(__file__).with_name("old_form.txt")
-CELL_COUNTS, MAX_BYTES = range(25, 61), 2_000_000
+CELL_COUNTS = range(25, 61)
 CELL_LINES, EXERCISE_LINES, LINE = 20, 30, 88
 MENTIONS = 3  # of the article, outside its box and the first cell
 BOUND = 8  # numbers that the prose says

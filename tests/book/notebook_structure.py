@@ -10,7 +10,7 @@ from nbformat import NotebookNode
 from tools.digest import DigestError, evaluate_config, find_names
 from tools.notebook_files import HIDING, ROOT, book_metadata, code_cells, printed, setup_values, text_of, verdict_lines
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 2_000_000  # pictures have twice the pixels that are shown
 CELL_COUNTS = range(25, 61)
 STORED_VERDICT = "stored verdict: "  # how a complaint about a result outside its band begins
 SETUP_LINES = 16
@@ -232,7 +232,7 @@ def closing(notebook: NotebookNode) -> list[str]:
 
 
 def length(notebook: NotebookNode) -> list[str]:
-    """A chapter can be read in one sitting: 25 to 60 cells besides shown failures and records, under 1 MB."""
+    """A chapter can be read in one sitting: 25 to 60 cells besides shown failures and records, under 2 MB."""
     complaints, size = [], len(text_of(notebook).encode())
     counted = (cell for cell in notebook.cells if "raises-exception" not in _tags(cell))
     count = len([cell for cell in counted if "record" not in book_metadata(cell)])
