@@ -169,13 +169,14 @@ def sources(notebook: NotebookNode) -> list[str]:
     """A cell that prints source prints nothing else, is marked so, and nbval leaves it to the comparison of trees."""
     complaints = []
     for where, cell in _numbered(notebook):
-        shows = bool(_calls(cell, "inspect.getsource"))
+        folded = _calls(cell, "page.show_source")
+        shows = bool(folded or _calls(cell, "inspect.getsource"))
         if shows != bool(book_metadata(cell).get("shows_source")):
-            complaints.append(f"{where}: the mark shows_source and inspect.getsource belong together")
+            complaints.append(f"{where}: the mark shows_source and page.show_source or inspect.getsource belong together")
         if shows and "nbval-ignore-output" not in _tags(cell):
             complaints.append(f"{where}: prints source, but lacks the tag nbval-ignore-output")
         body = ast.parse(cell.source).body
-        if shows and len(body) != len(_calls(cell, "print")):
+        if shows and len(body) != len(folded or _calls(cell, "print")):
             complaints.append(f"{where}: does more than print source; split it")
     return complaints
 
