@@ -172,7 +172,9 @@ def sources(notebook: NotebookNode) -> list[str]:
         folded = _calls(cell, "page.show_source")
         shows = bool(folded or _calls(cell, "inspect.getsource"))
         if shows != bool(book_metadata(cell).get("shows_source")):
-            complaints.append(f"{where}: the mark shows_source and page.show_source or inspect.getsource belong together")
+            complaints.append(
+                f"{where}: the mark shows_source and page.show_source or inspect.getsource belong together"
+            )
         if shows and "nbval-ignore-output" not in _tags(cell):
             complaints.append(f"{where}: prints source, but lacks the tag nbval-ignore-output")
         body = ast.parse(cell.source).body

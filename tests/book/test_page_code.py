@@ -87,11 +87,8 @@ def bare_tree(source: str) -> tuple:
 
 def layers_of(network: keras.Model) -> list[tuple]:
     """A network's layers: class and config, without the names that Keras numbers."""
-    return [(type(layer).__name__, _unnamed(layer.get_config())) for layer in network.layers if layer.weights or _says(layer)]
-
-
-def _says(layer: keras.layers.Layer) -> bool:
-    return not isinstance(layer, keras.layers.InputLayer)
+    layers = (layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer))
+    return [(type(layer).__name__, _unnamed(layer.get_config())) for layer in layers]
 
 
 def _unnamed(config: Any) -> Any:
@@ -147,7 +144,8 @@ def forget_graphs() -> Iterator[None]:
 @pytest.mark.parametrize(("path", "said"), marks("same_as"))
 def test_a_function_of_the_page_is_that_of_helpers(path: Path, said: tuple[str, str]) -> None:
     ours, theirs = said
-    package = functools.reduce(getattr, theirs.split(".")[1:], importlib.import_module(f"helpers.{theirs.split('.')[0]}"))
+    module, function = theirs.split(".")
+    package = getattr(importlib.import_module(f"helpers.{module}"), function)
     assert bare_tree(find_function(path, ours)) == bare_tree(inspect.getsource(package))
 
 
