@@ -1,4 +1,4 @@
-"""What a chapter writes out is what the package does: networks and losses alike, and steps that end at the same weights.
+"""What a chapter writes out is what the package does: equal losses and networks, steps that end at the same weights.
 
 Cells are marked under `book`: `same_as` {function of the page: one of helpers}, equal as syntax trees; `same_network`
 {expression of the page: one of helpers}, equal layer by layer and in output; `same_step`, two models that three steps
