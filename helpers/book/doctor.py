@@ -19,6 +19,7 @@ LIGHT = {  # what a chapter imports: as what, and from which version on
     "scipy": ("scipy", "1.13"),
     "matplotlib": ("matplotlib.pyplot", "3.8"),
     "scikit-learn": ("sklearn.datasets", "1.5"),
+    "pandas": ("pandas", "2.2"),
 }
 HEAVY = {"tensorflow": ("tensorflow", "2.18"), "keras": ("keras", "3.8")}
 PINS = Path(__file__).parents[2] / "requirements.txt"  # in a checkout; not where the package is installed, as on Colab

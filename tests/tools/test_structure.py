@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "seeded": {"checks"},
     "scorecard": {"book.bands", "checks", "data", "metrics", "networks"},
     "training": {"data", "models"},
+    "book.page": {"plotting"},
     "book.bands": {"book.verdicts"},
     "book.records": {"book.bands"},
 }
@@ -39,6 +40,7 @@ EXPECTED = {
     "transformers",
     "book.bands",
     "book.doctor",
+    "book.page",
     "book.records",
     "book.runtime",
     "book.verdicts",
