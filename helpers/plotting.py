@@ -1,18 +1,33 @@
 """Figures: each function draws on an Axes that it is given and returns it; none of them shows anything."""
 
 import itertools
+import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGIT_COLORS = plt.colormaps["tab10"].colors
+# What a colour means is the same in all figures and drawings of the book. They differ for colour-blind eyes too, and
+# stand out by 3 to 1 or more from white and from the panel of a drawing.
+COLOURS = {
+    "real": "#0060A0",
+    "generator": "#D55E00",
+    "decoder": "#D55E00",
+    "discriminator": "#C463A8",
+    "latent": "#00704F",
+    "encoder": "#00704F",
+    "broken": "#3D0A14",
+    "baseline": "#8A8A8A",
+}
 
 
 def use_book_style() -> None:
-    """Set what all figures of the book share: size, resolution, type, quiet axes."""
+    """Set what all figures of the book share: size, type, quiet axes; in a notebook, twice as many pixels as shown."""
     plt.rcParams.update(
         {
             "figure.figsize": (7.0, 3.2),
@@ -26,11 +41,15 @@ def use_book_style() -> None:
             "legend.frameon": False,
         }
     )
+    if shell := _find_shell():
+        from matplotlib_inline.config import InlineBackend  # which only a notebook has
+
+        InlineBackend.instance(parent=shell).figure_formats = {"retina"}
 
 
 def show_images(ax: Axes, images: np.ndarray, columns: int, label: str | None = None) -> Axes:
     """Draw images, (count, 28, 28, 1) in [0, 1], as a grid of so many columns, with a small label above."""
-    ax.imshow(_tile(images, columns), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
+    ax.imshow(tile_images(images, columns), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
     ax.set_axis_off()
     if label:
         ax.set_title(label, fontsize=9)
@@ -39,7 +58,7 @@ def show_images(ax: Axes, images: np.ndarray, columns: int, label: str | None = 
 
 def show_rows(ax: Axes, rows: Mapping[str, np.ndarray]) -> Axes:
     """Draw rows of images, {name: (count, 28, 28, 1)}, one under the other, each with its name at the left."""
-    mosaic = _tile(np.concatenate(list(rows.values())), columns=len(next(iter(rows.values()))))
+    mosaic = tile_images(np.concatenate(list(rows.values())), columns=len(next(iter(rows.values()))))
     ax.imshow(mosaic, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
     height = mosaic.shape[0] / len(rows)
     ax.set_yticks([height * (row + 0.5) for row in range(len(rows))], list(rows))
@@ -58,6 +77,32 @@ def plot_curves(
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     ax.legend()
+    return ax
+
+
+def label_lines(ax: Axes, gap: float = 1.2) -> Axes:
+    """Write each line's name at its end, in its colour, instead of a legend; names stand gap lines of text apart."""
+    lines = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
+    ends = [np.column_stack(line.get_data())[np.isfinite(line.get_ydata())][-1] for line in lines]
+    heights = [ax.transAxes.inverted().transform(ax.transData.transform(end))[1] for end in ends]
+    size = plt.rcParams["font.size"] * 0.9
+    least = gap * size / 72 * ax.figure.dpi / ax.get_window_extent().height
+    places: dict[int, float] = {}
+    for index in np.argsort(heights):  # from below, each at least so far above the one before
+        places[index] = max(heights[index], max(places.values(), default=-np.inf) + least)
+    for index, line in enumerate(lines):
+        colour = 0.8 * np.array(to_rgb(line.get_color()))  # type needs more contrast than a line
+        ax.annotate(
+            str(line.get_label()),
+            (ends[index][0], places[index]),
+            xycoords=("data", "axes fraction"),
+            xytext=(5, 0),
+            textcoords="offset points",
+            color=colour,
+            fontsize=size,
+            va="center",
+            annotation_clip=False,
+        )
     return ax
 
 
@@ -92,8 +137,11 @@ def describe_digits(labels: np.ndarray) -> str:
     return f"{len(labels)} digits: {listed}"
 
 
-def _tile(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
-    """Return images as one picture, gap white pixels apart; the last row is filled up with white."""
+def tile_images(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
+    """Return images, (count, height, width, 1) in [0, 1], as one picture, so many a row, gap white pixels apart.
+
+    The last row is filled up with white. Returns (height, width), float32.
+    """
     count, height, width, _ = images.shape
     lines = -(-count // columns)
     canvas = np.ones((lines * (height + gap) - gap, columns * (width + gap) - gap), np.float32)
@@ -101,3 +149,9 @@ def _tile(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         canvas[top : top + height, left : left + width] = image
     return canvas
+
+
+def _find_shell() -> Any:
+    """The notebook's shell, or None in a script."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
