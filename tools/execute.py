@@ -1,7 +1,8 @@
 """Runs chapters in place, as `make execute` does: `python -m tools.execute [CHAPTER ...]`.
 
 What a run leaves in the file depends on the code alone, but for the measured time and memory: no timestamps, no
-version of a library inside a picture, cells counted from 1. A chapter that fails is left as it was.
+version of a library inside a picture, cells counted from 1. Numbers in prose become those of the run (tools/says.py).
+A chapter that fails is left as it was.
 """
 
 import base64
@@ -22,12 +23,14 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
+from tools import says
 from tools.digest import Code
 from tools.environment import quick_environment
 from tools.notebook_files import ROOT, book_metadata, chapters, code_cells, read, write
 
 CELL_TIMEOUT_S = 3600
 SAID_BY_THE_CHAPTER = ("full_seeds",)  # metadata of a notebook that is not measured
+KEPT = ("tags", "mystnb", "book", "cellView")  # metadata of a cell; the last folds it in Colab
 
 
 class Run(NamedTuple):
@@ -39,6 +42,7 @@ class Run(NamedTuple):
     peak_memory_mb: int  # largest resident memory of the kernel's process
     alt_texts: dict[int, str]  # by index of the cell
     reports: list[dict]  # of the chapter's results; see helpers.book.bands.Reference
+    said: dict[str, object]  # the values of the expressions that prose is bound to; see tools/says.py
 
 
 class _OneKernel(KernelSpecManager):
@@ -75,8 +79,9 @@ def run_notebook(
         for index, cell in enumerate(notebook.cells)
         if "alt_from" in book_metadata(cell)
     }
+    said = dict.fromkeys(expression for cell in notebook.cells for expression in says.bound_in(cell).values())
     working = deepcopy(notebook)
-    working.cells.append(new_code_cell(_probe(expressions)))
+    working.cells.append(new_code_cell(_probe(expressions, list(said))))
     manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=_OneKernel(python))
     client = NotebookClient(working, km=manager, timeout=CELL_TIMEOUT_S, record_timing=False, coalesce_streams=True)
     *cells, probe = working.cells
@@ -89,11 +94,11 @@ def run_notebook(
     found = json.loads(probe.outputs[0].text)
     notebook.cells = cells
     alt_texts = {int(index): text for index, text in found["alt"].items()}
-    return Run(notebook, seconds, found["cpu"], found["memory"], alt_texts, found["reports"])
+    return Run(notebook, seconds, found["cpu"], found["memory"], alt_texts, found["reports"], found["said"])
 
 
-def _probe(expressions: Mapping[str, str]) -> str:
-    """Code that prints what the kernel has used and, from its live variables, alternative texts and reports."""
+def _probe(expressions: Mapping[str, str], said: list[str]) -> str:
+    """Code that prints what the kernel has used and, from its live variables, alternative texts, reports and values."""
     return (
         "import json, resource, sys, time\n"
         "cpu = time.process_time()\n"
@@ -102,7 +107,9 @@ def _probe(expressions: Mapping[str, str]) -> str:
         f"alt = {{index: str(eval(text)) for index, text in {dict(expressions)!r}.items()}}\n"
         "references = {id(v): v for v in list(globals().values()) if type(v).__name__ == 'Reference'}\n"
         "reports = [report for reference in references.values() for report in reference.reports]\n"
-        "print(json.dumps({'cpu': cpu, 'memory': memory, 'alt': alt, 'reports': reports}))"
+        f"{says.source_of_evaluate()}\n"
+        f"said = evaluate({said!r}, dict(globals()))\n"
+        "print(json.dumps({'cpu': cpu, 'memory': memory, 'alt': alt, 'reports': reports, 'said': said}))"
     )
 
 
@@ -123,7 +130,7 @@ def clean(run: Run, digest: str) -> NotebookNode:
     for index, text in run.alt_texts.items():
         notebook.cells[index].metadata.setdefault("mystnb", {}).setdefault("image", {})["alt"] = text
     for cell in notebook.cells:
-        cell.metadata = NotebookNode({k: v for k, v in cell.metadata.items() if k in ("tags", "mystnb", "book")})
+        cell.metadata = NotebookNode({k: v for k, v in cell.metadata.items() if k in KEPT})
     for count, cell in enumerate(code_cells(notebook), start=1):
         cell.execution_count = count
         for output in cell.outputs:
@@ -156,6 +163,31 @@ def without_text_chunks(png: bytes) -> bytes:
     return b"".join(kept)
 
 
+def say(notebook: NotebookNode, values: Mapping[str, object]) -> list[str]:
+    """Puts a run's values where the prose says them; returns what to read again.
+
+    Raises SaysError, naming every cell and text that does not fit.
+    """
+    told, wrong = [], []
+    for cell in notebook.cells:
+        try:
+            changes = says.rewrite(cell, values)
+        except says.SaysError as error:
+            wrong.append(f"cell {cell.id}: {error}")
+            continue
+        told += [f"cell {cell.id}: {one.old} is now {one.new}: {one.line}" for one in changes]
+    if wrong:
+        raise says.SaysError("\n".join(wrong))
+    return told
+
+
+def check_says(notebook: NotebookNode) -> None:
+    """Raises SaysError for what can be told of bound texts before a run, which may take minutes."""
+    wrong = [f"cell {cell.id}: {what}" for cell in notebook.cells for what in says.find_bad_keys(cell)]
+    if wrong:
+        raise says.SaysError("\n".join(wrong))
+
+
 def main(names: list[str]) -> int:
     """Executes the named chapters, or all, and returns the exit status."""
     try:
@@ -168,13 +200,17 @@ def main(names: list[str]) -> int:
         shown = path.relative_to(ROOT)
         digest = Code(ROOT).digest_chapter(path.stem, "outputs")  # before the run: a later edit was not run
         try:
+            check_says(read(path))
             run = run_notebook(path, quick_environment())
-        except (CellExecutionError, DeadKernelError) as error:
+            notebook = clean(run, digest)
+            told = say(notebook, run.said)
+        except (CellExecutionError, DeadKernelError, says.SaysError) as error:
             print(f"{error}\n{shown} failed and is left as it was.", file=sys.stderr)
             failed += 1
             continue
-        write(clean(run, digest), path)
+        write(notebook, path)
         print(f"{shown}: {run.seconds:.1f} s, {run.cpu_seconds:.1f} of CPU time, {run.peak_memory_mb} MB", flush=True)
+        print("".join(f"  read again, {one}\n" for one in told), end="", flush=True)
     return 1 if failed else 0
 
 

@@ -10,6 +10,8 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 
+HIDING = {"hide-input", "hide-cell"}  # the tags that fold code away
+SETUP_TITLE = "# @title Setup\n"  # what Colab shows in place of a folded cell; chapters of the old form lack it
 # The setup cell: the same in every chapter, byte for byte. `make set-repository` fills in the two values.
 SETUP_CELL = """\
 import importlib.util, os, subprocess, sys  # the same cell in every chapter
@@ -90,7 +92,7 @@ def verdict_lines(notebook: NotebookNode) -> list[str]:
 
 def only_draws(cell: NotebookNode) -> bool:
     """Whether the cell does nothing but draw a named figure: its code is then hidden; one that computes is shown."""
-    return "figure" in cell.metadata.get("mystnb", {}) and "hide-input" in cell.metadata.get("tags", [])
+    return "figure" in cell.metadata.get("mystnb", {}) and bool(HIDING & set(cell.metadata.get("tags", [])))
 
 
 def setup_source(repository: str, branch: str) -> str:
@@ -101,5 +103,5 @@ def setup_source(repository: str, branch: str) -> str:
 def setup_values(source: str) -> tuple[str, str] | None:
     """Address and branch written in a setup cell's source, or None where the source is not the setup cell's."""
     pattern = re.escape(setup_source("<1>", "<2>")).replace("<1>", '([^"]*)').replace("<2>", '([^"]*)')
-    match = re.fullmatch(pattern, source)
+    match = re.fullmatch(pattern, source.removeprefix(SETUP_TITLE))
     return (match[1], match[2]) if match else None

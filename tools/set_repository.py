@@ -10,6 +10,7 @@ from pathlib import Path
 from tools.notebook_files import (
     NOTEBOOKS,
     ROOT,
+    SETUP_TITLE,
     book_metadata,
     code_cells,
     read,
@@ -66,7 +67,8 @@ def chapter_with(path: Path, repository: str, branch: str) -> str:
     cells = [cell for cell in code_cells(notebook) if book_metadata(cell).get("setup")]
     if len(cells) != 1 or setup_values(cells[0].source) is None:
         raise ValueError(f"{path.name} does not have the setup cell of tools/notebook_files.py just once.")
-    cells[0].source = setup_source(repository, branch)
+    title = SETUP_TITLE if cells[0].source.startswith(SETUP_TITLE) else ""
+    cells[0].source = title + setup_source(repository, branch)
     return text_of(notebook)
 
 

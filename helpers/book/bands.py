@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from helpers.book import verdicts
+
 CONTENT, CONFIDENCE = 0.99, 0.95  # a band holds 99 % of runs with 95 % confidence, if runs are normal
 MINIMUM_SEEDS = {"quick": 10, "full": 3}  # by profile; fewer make a band wider
 AGREED_REACH = 0.02  # of the value, where all seeds gave the same
@@ -50,7 +52,8 @@ class Reference:
         self.chapter, self.minimum = chapter, MINIMUM_SEEDS[profile]
         path = find_results() / "bands" / f"{profile}.json"
         chapters = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        self.metrics = chapters.get(chapter, {}).get("metrics", {})
+        self.stored = chapters.get(chapter, {})
+        self.metrics = self.stored.get("metrics", {})
         self.reports: list[dict[str, Any]] = []
 
     def verdict(self, metric: str, value: float, *, worse: str, unit: str, log: bool = False) -> None:
@@ -80,6 +83,32 @@ class Reference:
         about_band = bool(self.reports) and self.reports[-1]["kind"] == "held"
         self.reports.append({"kind": "check", "name": name, "truth": bool(truth), "about_band": about_band})
         print(f"{name}: {bool(truth)}")
+
+    def show_checks(self) -> None:
+        """Display one table of all results and yes-or-no lines so far: the last call of a chapter.
+
+        Of a result that was reported twice, as by a cell that was run again, the last one counts.
+        """
+        from IPython.display import display  # which only a notebook has
+
+        results = {report["metric"]: report for report in self.reports if report["kind"] == "verdict"}
+        answers = {report["name"]: report["truth"] for report in self.reports if report["kind"] == "check"}
+        rows = []
+        for metric, report in results.items():
+            band = self.find_band(metric, report["worse"], report["log"])
+            seeds = len(self.metrics[metric]["values"]) if band else 0
+            low, high = band or (None, None)
+            rows.append(verdicts.Row(metric, report["value"], report["unit"], low, high, seeds))
+        html = verdicts.format_table(rows, answers, self.describe_bands())
+        display({"text/html": html, "text/plain": verdicts.count_up(rows, answers)}, raw=True)
+
+    def describe_bands(self) -> str:
+        """Return in a sentence when, at which commit and on which machine the bands were measured."""
+        if not self.stored:
+            return "No bands have been measured yet."
+        machine, commit = self.stored["machine"], self.stored.get("commit")
+        told = f"The bands were measured on {self.stored['date']}{f' at commit {commit}' if commit else ''}, on "
+        return f"{told}{machine['cpu'] if isinstance(machine, dict) else machine}."
 
     def find_band(self, metric: str, worse: str, log: bool = False) -> Band | None:
         """Return the band of a metric, None where none has been measured, or one that was formed in another way."""

@@ -13,6 +13,8 @@ import nbformat
 import notebook_structure as structure
 import pytest
 import yaml
+from chapter_edits import ERROR, adding, appending_output, printing, removing, replacing, setting
+from lesson_form import LESSON_CHECKS, read_old_form
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -46,8 +48,14 @@ def with_older_bands() -> set[str]:
     return {one.name for one in find_stale() if one.kind == "bands"}
 
 
-@every_chapter
-@pytest.mark.parametrize("check", structure.CHECKS, ids=lambda check: check.__name__)
+ANATOMY = [
+    pytest.param(path, check, id=f"{path.stem}-{check.__name__}")
+    for path in chapters()
+    for check in (*structure.CHECKS, *(structure.OLD_CHECKS if path.stem in read_old_form() else LESSON_CHECKS))
+]
+
+
+@pytest.mark.parametrize(("path", "check"), ANATOMY)
 def test_anatomy(path: Path, check: Callable[[NotebookNode], list[str]], with_older_bands: set[str]) -> None:
     complaints = check(read(path))
     if path.stem in with_older_bands:
@@ -168,10 +176,6 @@ SOLUTION = """````{dropdown} Solution
 ````"""
 
 
-def printing(source: str, text: str, **metadata: object) -> NotebookNode:
-    return new_code_cell(source, metadata=metadata, outputs=[new_output("stream", name="stdout", text=text)])
-
-
 def good_chapter() -> NotebookNode:
     picture = new_output("display_data", {"image/png": "", "text/plain": "<Figure size 100x100 with 1 Axes>"})
     about = {"figure": {"name": "fig-example", "caption": "What it shows."}, "image": {"alt": "A curve."}}
@@ -205,47 +209,20 @@ def good_chapter() -> NotebookNode:
     return chapter
 
 
-def setting(value: object, *keys: str | int) -> Callable[[NotebookNode], None]:
-    """A change that puts the value where the keys lead: `setting([], "cells", 3, "outputs")`."""
-
-    def change(chapter: NotebookNode) -> None:
-        place = chapter
-        for key in keys[:-1]:
-            place = place[key]
-        place[keys[-1]] = value
-
-    return change
-
-
-def replacing(index: int, old: str, new: str) -> Callable[[NotebookNode], None]:
-    def change(chapter: NotebookNode) -> None:
-        assert old in chapter.cells[index].source
-        chapter.cells[index].source = chapter.cells[index].source.replace(old, new)
-
-    return change
-
-
-def removing(index: int) -> Callable[[NotebookNode], None]:
-    return lambda chapter: chapter.cells.pop(index)
-
-
-def adding(*cells: NotebookNode) -> Callable[[NotebookNode], None]:
-    return lambda chapter: chapter.cells.extend(cells)
-
-
-def drawing_what_is_printed(chapter: NotebookNode) -> None:
+def drawing_what_is_printed_in(tag: str) -> Callable[[NotebookNode], None]:
     """A result that a hidden figure cell computes and a later cell prints."""
-    replacing(FIGURE, "draw()", "result = draw()")(chapter)
-    replacing(RAW, "math.pi", "result")(chapter)
 
+    def change(chapter: NotebookNode) -> None:
+        chapter.cells[FIGURE].metadata.tags = [tag]
+        replacing(FIGURE, "draw()", "result = draw()")(chapter)
+        replacing(RAW, "math.pi", "result")(chapter)
 
-def appending_output(index: int, output: NotebookNode) -> Callable[[NotebookNode], None]:
-    return lambda chapter: chapter.cells[index].outputs.append(output)
+    return change
 
 
 SETUP, IMPORTS, CONFIG, FIGURE, RAW, VERDICT, CHECK, SOURCE, EXERCISE_1 = 1, 2, 3, 4, 5, 6, 7, 8, 21
-ERROR = new_output("error", ename="ValueError", evalue="no", traceback=["ValueError: no"])
 
+ALL_CHECKS = (*structure.CHECKS, *structure.OLD_CHECKS)
 BROKEN = [
     (structure.opening, replacing(0, "(ch-example)=\n", "")),
     (structure.opening, replacing(0, "# An example", "An example")),
@@ -260,7 +237,7 @@ BROKEN = [
     (structure.imports, lambda chapter: chapter.cells.insert(9, chapter.cells.pop(IMPORTS))),
     (structure.config, setting({}, "cells", CONFIG, "metadata")),
     (structure.config, setting({"config": True}, "cells", RAW, "metadata", "book")),
-    (structure.config, setting(["hide-input"], "cells", CONFIG, "metadata", "tags")),
+    (structure.config_shown, setting(["hide-input"], "cells", CONFIG, "metadata", "tags")),
     (structure.config, replacing(CONFIG, "config =", "sizes =")),
     (structure.config, replacing(CONFIG, "3", "data.load(settings.profile)")),
     (structure.config, replacing(RAW, "math.pi", "math.pi if quick else 3")),
@@ -309,7 +286,9 @@ BROKEN = [
     (structure.executed, appending_output(CONFIG, ERROR)),
     (structure.executed, setting(["raises-exception"], "cells", CONFIG, "metadata", "tags")),
     (structure.executed, appending_output(CONFIG, new_output("stream", name="stderr", text="careful"))),
-    (structure.hidden, drawing_what_is_printed),
+    (structure.hidden, drawing_what_is_printed_in("hide-input")),
+    (structure.hidden, drawing_what_is_printed_in("hide-cell")),
+    (structure.hidden, replacing(FIGURE, "draw()", "def math(): pass")),
     (structure.endings, replacing(FIGURE, "draw()", "draw();  # the axes")),
     (structure.traces, setting({}, "metadata", "widgets")),
     (structure.traces, setting({"digest": "0", "seconds": 1.0, "peak_memory_mb": 1}, "metadata", "book")),
@@ -318,7 +297,7 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize("check", structure.CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", ALL_CHECKS, ids=lambda check: check.__name__)
 def test_nothing_is_held_against_a_good_chapter(check: Callable[[NotebookNode], list[str]]) -> None:
     assert check(good_chapter()) == []
 
@@ -335,7 +314,7 @@ def test_a_broken_chapter_is_caught(
 
 
 def test_every_check_is_seen_to_fail() -> None:
-    assert {check for check, _ in BROKEN} == set(structure.CHECKS)
+    assert {check for check, _ in BROKEN} == set(ALL_CHECKS)
 
 
 def test_a_setup_cell_gives_back_its_values() -> None:

@@ -2,13 +2,14 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from helpers.book import bands
+from helpers.book import bands, verdicts
 
 VALUES = [3.0, 5.0, 4.0, 6.0, 2.0, 4.5, 3.5, 5.5, 2.5, 4.0]  # mean 4
 SPREAD = float(np.std(VALUES, ddof=1))
@@ -108,8 +109,9 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of results with one metric of one chapter."""
     monkeypatch.setattr(bands, "find_results", lambda: tmp_path)
     metric = {"values": VALUES, "worse": "higher", "log": False}
+    made = {"date": "2026-11-28", "commit": "abc", "machine": {"cpu": "a CPU"}}
     (tmp_path / "bands").mkdir()
-    (tmp_path / "bands" / "quick.json").write_text(json.dumps({"vae": {"metrics": {"test NLL": metric}}}))
+    (tmp_path / "bands" / "quick.json").write_text(json.dumps({"vae": {**made, "metrics": {"test NLL": metric}}}))
     return tmp_path
 
 
@@ -158,6 +160,61 @@ def test_a_reference_keeps_what_it_was_told(results: Path, capsys: pytest.Captur
     ]
     assert capsys.readouterr().out.splitlines()[2:] == ["broken, outside the band: False", "cured: True"]
     assert json.loads(json.dumps(reference.reports)) == reference.reports
+
+
+# The table of checks
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "value", "band", "verdict"),
+    [
+        (1.0, 3.0, 2.0, "1 to 3", "within"),
+        (1.0, 3.0, 3.25, "1 to 3", "outside: 0.25 above"),
+        (1.0, 3.0, 0.5, "1 to 3", "outside: 0.5 below"),
+        (-math.inf, 3.0, -9.0, "at most 3", "within"),
+        (1.0, math.inf, 0.9, "at least 1", "outside: 0.1 below"),
+        (1.0, 3.0, math.nan, "1 to 3", "outside: nan"),
+        (1.0, math.inf, math.inf, "at least 1", "outside: inf"),
+        (None, None, 2.0, "none", "no band yet"),
+    ],
+)
+def test_a_row_says_in_plain_words_what_the_line_says(
+    low: float | None, high: float | None, value: float, band: str, verdict: str
+) -> None:
+    row = verdicts.Row("x", value, "nats", low, high, 10)
+    assert (row.band, row.verdict) == (band, verdict)
+    if low is not None:
+        assert (bands.Band(low, high).judge(value) == bands.WITHIN) == (verdict == "within")
+
+
+def test_one_table_shows_results_and_answers(
+    results: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = bands.Reference("vae", "quick")
+    for value in (1e6, 4.2):  # a cell that is run again counts once
+        reference.verdict("test NLL", value, unit="nats", worse="higher")
+    reference.verdict("<another>", 0.25, unit="share", worse="lower")
+    reference.check("broken, outside the band", reference.excludes("test NLL", 1e6, worse="higher"))
+    reference.check("cured & well", False)
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    reference.show_checks()
+    ((html, plain),) = [(data["text/html"], data["text/plain"]) for data in shown]
+    assert plain == "1 of 2 results within their bands, 1 of 2 checks true."
+    rows = re.findall(r"<tr><th scope=\"row\">.*?</tr>", html)
+    assert [re.findall(r">([^<]+)<", row) for row in rows] == [
+        ["test NLL", "4.2 nats", "at most 9.14", "10", "within"],
+        ["&lt;another&gt;", "0.25 share", "none", "no band yet"],
+        ["broken, outside the band", "True"],
+        ["cured &amp; well", "False"],
+    ]
+    assert "<strong>False</strong>" in html
+    assert "measured on 2026-11-28 at commit abc, on a CPU" in html
+    assert html.count('scope="col"') == 5
+
+
+def test_a_chapter_without_bands_says_so(results: Path) -> None:
+    assert bands.Reference("gan", "quick").describe_bands() == "No bands have been measured yet."
 
 
 # Where results are

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "seeded": {"checks"},
     "scorecard": {"book.bands", "checks", "data", "metrics", "networks"},
     "training": {"data", "models"},
+    "book.bands": {"book.verdicts"},
     "book.records": {"book.bands"},
 }
 EXPECTED = {
@@ -40,6 +41,7 @@ EXPECTED = {
     "book.doctor",
     "book.records",
     "book.runtime",
+    "book.verdicts",
 }
 MAX_LINES, MAX_LINES_IN_ALL = 220, 1_500
 
