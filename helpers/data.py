@@ -82,10 +82,9 @@ def draw_pen_strokes(scans: np.ndarray) -> np.ndarray:
     ink and paper, squares of points are averaged to pixels as MNIST's makers did, and the centre of mass is put in the
     middle. Nothing is added that the scan does not hold: strokes finer than a cell stay lost. Raises ImageError.
     """
-    points = decide_ink(enlarge(scans))
-    side = points.shape[1] // COARSE
-    pixels = points.reshape(len(points), side, COARSE, side, COARSE).mean(axis=(2, 4))
-    return center_by_mass(pixels[..., None].astype(np.float32))
+    points = enlarge(scans)
+    parts = np.array_split(points, len(points) // 100 + 1)  # all at once would take half a gigabyte
+    return center_by_mass(np.concatenate([_shrink(decide_ink(part)) for part in parts]))
 
 
 def enlarge(scans: np.ndarray) -> np.ndarray:
@@ -106,6 +105,13 @@ def decide_ink(points: np.ndarray) -> np.ndarray:
     """Return for points of any grey, of any shape, a value in [0, 1] near 0 (paper) or 1 (ink); 0, 1/2 and 1 stay."""
     paper, ink = expit(-STEEPNESS * HALF_INK), expit(STEEPNESS * (1.0 - HALF_INK))
     return np.clip((expit(STEEPNESS * (points - HALF_INK)) - paper) / (ink - paper), 0.0, 1.0)
+
+
+def _shrink(points: np.ndarray) -> np.ndarray:
+    """Return points, (N, 100, 100), averaged to pixels, float32 (N, 25, 25, 1)."""
+    side = points.shape[1] // COARSE
+    pixels = points.reshape(len(points), side, COARSE, side, COARSE).mean(axis=(2, 4))
+    return pixels[..., None].astype(np.float32)
 
 
 def load_mnist() -> Digits:

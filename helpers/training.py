@@ -73,6 +73,7 @@ def train_vae(
     train_gan, with one optimiser and Adam's own beta_1.
     """
     optimizer = build_optimizer(learning_rate, epochs * steps_per_epoch)
+    optimizer.build(vae.trainable_variables)  # made in the first step, its variables would have that traced twice
     vae.compile(optimizer, steps_per_execution=find_steps_per_call(steps_per_epoch))
     batches, callbacks = _prepare_fit(vae, digits, batch_size, callbacks, binary=True)
     return vae.fit(

@@ -179,12 +179,12 @@ def test_a_reader_is_told_of_a_metric_by_its_own_name_or_a_plainer_one() -> None
     assert len(set(names.values())) == len(names)
     rule = {
         "metric": "record:results_seeds/read worse",
-        "minus": "bands:gan/coverage",
+        "minus": "bands:gan/Frechet distance",
         "direction": ">",
         "threshold": 0.5,
     }
     told = article.describe_rule(rule, Measured(0.75))
-    assert told == f"{names['results_seeds/read worse']} − coverage: 0.75, wanted > 0.5"
+    assert told == f"{names['results_seeds/read worse']} − Frechet distance: 0.75, wanted > 0.5"
 
 
 def test_a_difference_is_taken_seed_by_seed() -> None:
