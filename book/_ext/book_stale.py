@@ -1,10 +1,12 @@
 """Mark what was measured with other code than the one that stands: `tools.stale` names it, the pages say so.
 
-A chapter whose outputs, bands or shown records are older gets one line under its title; a table of costs, `mark`.
+A chapter whose outputs, bands or shown records are older says so in the line under its title, behind what book_checks
+tells there of its run; a table of costs, `mark`.
 """
 
 from pathlib import Path
 
+from book_checks import status_of
 from docutils import nodes
 
 from tools.digest import find_unpinned
@@ -26,7 +28,7 @@ def mark(app, kind, name):
 
 
 def mark_page(app, doctree):
-    """Put one line under the title of a chapter that shows something of earlier code."""
+    """Put one line under the title of a chapter: what its run gave, and what it shows of earlier code."""
     path = Path(app.env.doc2path(app.env.docname))
     if path.suffix != ".ipynb":
         return
@@ -35,8 +37,11 @@ def mark_page(app, doctree):
     wanted += [(kind, name) for name in records for kind in ("full", "studies")]
     told = [TOLD[kind].format(name) for kind, name in wanted if (kind, name) in app.stale]
     title = next(iter(doctree.findall(nodes.title)), None)
-    if told and title is not None:
-        line = nodes.paragraph("", f"Measured with earlier code: {', '.join(told)}.", classes=["stale"])
+    parts = status_of(app, doctree)
+    if told:
+        parts.append(nodes.Text(f"Measured with earlier code: {', '.join(told)}."))
+    if parts and title is not None:
+        line = nodes.paragraph("", "", *parts, classes=["status"])
         title.parent.insert(title.parent.index(title) + 1, line)
 
 

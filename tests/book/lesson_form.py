@@ -190,7 +190,8 @@ def lines(notebook: NotebookNode) -> list[str]:
             output.get("text", "") + "\n" + output.get("data", {}).get("text/plain", "") for output in _out(cell)
         ]
         outputs += [line for output in _out(cell) for line in output.get("traceback", [])]
-        told = [*cell.node.source.splitlines(), *ANSI.sub("", "\n".join(outputs)).splitlines()]
+        source = [] if cell.book.get("setup") else cell.node.source.splitlines()
+        told = [*source, *ANSI.sub("", "\n".join(outputs)).splitlines()]
         complaints += [f"{cell.where}: {len(line)} characters: {line[:40]}..." for line in told if len(line) > LINE]
     return complaints
 

@@ -1,4 +1,7 @@
-"""Every exercise says `not yet` as given, and `passed` with its folded solution, from setup and imports alone."""
+"""Every exercise says `not yet` as given, and `passed` with its folded solution.
+
+It builds on setup, imports and the cells that are marked `for_exercises`, and on nothing else of its chapter.
+"""
 
 import functools
 from pathlib import Path
@@ -10,6 +13,7 @@ from notebook_structure import exercises, solution_code, solved
 from tools.notebook_files import book_metadata, chapters, code_cells, read
 
 pytestmark = pytest.mark.runs_chapters
+BUILT_ON = {"setup", "imports", "for_exercises"}
 EVERY_EXERCISE = [
     pytest.param(path, cell, after, id=name) for path in chapters() for name, cell, after in exercises(read(path))
 ]
@@ -17,10 +21,10 @@ EVERY_EXERCISE = [
 
 @functools.cache
 def start_of(path: Path) -> dict[str, object]:
-    """The names that an exercise may build on: what its chapter's setup and imports cells leave."""
+    """The names that an exercise may build on: what the marked cells of its chapter leave."""
     names: dict[str, object] = {}
     for cell in code_cells(read(path)):
-        if {"setup", "imports"} & book_metadata(cell).keys():
+        if BUILT_ON & book_metadata(cell).keys():
             exec(cell.source, names)
     return names
 
