@@ -84,6 +84,7 @@ def label_lines(ax: Axes, gap: float = 1.2) -> Axes:
     """Write each line's name at its end, in its colour, instead of a legend; names stand gap lines of text apart."""
     lines = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
     ends = [np.column_stack(line.get_data())[np.isfinite(line.get_ydata())][-1] for line in lines]
+    ax.autoscale_view()  # pending until something asks for the limits
     heights = [ax.transAxes.inverted().transform(ax.transData.transform(end))[1] for end in ends]
     size = plt.rcParams["font.size"] * 0.9
     least = gap * size / 72 * ax.figure.dpi / ax.get_window_extent().height

@@ -139,7 +139,8 @@ def clean(run: Run, digest: str) -> NotebookNode:
             if output.output_type == "error":
                 output.traceback = own_frames(output.traceback)
             if output.output_type in ("display_data", "execute_result"):
-                output.metadata = {}
+                about = output.metadata.get("image/png", {})  # a height beside the width would squeeze it on a phone
+                output.metadata = {"image/png": {"width": about["width"]}} if "width" in about else {}
                 if "image/png" in output.data:
                     picture = without_text_chunks(base64.b64decode(output.data["image/png"]))
                     output.data["image/png"] = base64.b64encode(picture).decode()

@@ -77,6 +77,8 @@ def show_table(
     ):
         if unknown := [one for one in given if one not in known]:
             raise ValueError(f"show_table: no {what} is called {unknown[0]!r}; expected one of {known}.")
+    if not (frame.index.is_unique and frame.columns.is_unique):
+        raise ValueError("show_table: two rows or columns have one name; expected each once.")
     told = frame.apply(lambda column: column.map(_formatter(column, by_column.get(column.name))))
     cells, others = told.map(html.escape).rename_axis(None), [row for row in frame.index if row not in baselines]
     for column, wanted in best.items():
@@ -161,29 +163,30 @@ def draw_frames(
 def _pack(pictures: np.ndarray, colours: int = 16) -> bytes:
     """Return pictures, (count, height, width) or with 3 channels, uint8, one under the other as one indexed PNG.
 
-    They keep their colours where there are no more of them than are allowed; grey levels are else evenly spaced.
+    They keep their colours where there are no more of them than are allowed. Else grey levels are evenly spaced, and
+    of other colours those stay that cover much and are far from the others; each pixel takes the nearest.
     """
     strip = pictures.reshape(-1, *pictures.shape[2:])
-    if strip.ndim == 3 and (strip == strip[..., :1]).all():
-        strip = strip[..., 0]
-    flat = strip.reshape(-1, *strip.shape[2:])
-    if strip.ndim == 2 and len(np.unique(flat)) > colours:
-        flat = np.round(np.round(flat / 255 * (colours - 1)) * 255 / (colours - 1)).astype(np.uint8)
-    if strip.ndim == 3:
-        codes = flat.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-        found, indices, counts = np.unique(codes, return_inverse=True, return_counts=True)
-        palette = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1).astype(np.uint8)
-        if len(found) > colours:
-            reduced = Image.fromarray(strip).quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-            indices = np.asarray(reduced)
-            common = palette[counts.argmax()]  # the ground of a figure stays as white as the page
-            palette = np.array((reduced.getpalette() or [])[: 3 * colours], np.uint8).reshape(-1, 3)
-            palette[np.abs(palette.astype(int) - common).sum(axis=1).argmin()] = common
-    else:
-        palette, indices = np.unique(flat, return_inverse=True)
-        palette = np.repeat(palette[:, None], 3, axis=1)
+    if strip.ndim == 2:
+        if len(np.unique(strip)) > colours:
+            strip = np.round(np.round(strip / 255 * (colours - 1)) * 255 / (colours - 1)).astype(np.uint8)
+        strip = np.repeat(strip[..., None], 3, axis=-1)
+    codes = strip.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    found, indices, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    palette = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=-1).astype(np.int64)
+    if len(palette) > colours:
+        apart, kept = np.full(len(palette), np.inf), [int(counts.argmax())]
+        nearest = np.zeros(len(palette), np.uint8)
+        while True:
+            away = np.square(palette - palette[kept[-1]]).sum(axis=-1)
+            nearest[away < apart] = len(kept) - 1
+            apart = np.minimum(apart, away)
+            if len(kept) == colours:
+                break
+            kept.append(int((counts * apart).argmax()))
+        palette, indices = palette[kept], nearest[indices]
     picture = Image.fromarray(indices.reshape(strip.shape[:2]).astype(np.uint8))
-    picture.putpalette(palette.tobytes())
+    picture.putpalette(palette.astype(np.uint8).tobytes())
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True, bits=next(bits for bits in (1, 2, 4, 8) if len(palette) <= 1 << bits))
     return file.getvalue()
