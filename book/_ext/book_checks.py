@@ -1,9 +1,11 @@
 """Fold the section `Checks` of a chapter, and say under its title how many results of its run lie in their bands.
 
 The line under the title leads to the section. The script `checks.js` opens the fold for a link that leads into it, and
-for printing; without it, the fold opens by hand.
+for printing; without it, the fold opens by hand. A folded cell is named as it is in Colab, by its line `# @title`.
 """
 
+import json
+import re
 from pathlib import Path
 
 from docutils import nodes
@@ -23,6 +25,19 @@ def open_fold(self, node):
 
 def close_fold(self, node):
     self.body.append("</details>\n")
+
+
+def name_folds(app, docname, source):
+    """Name each folded cell by its title, in place of "Show code cell content"."""
+    if not app.env.doc2path(docname).endswith(".ipynb"):
+        return
+    notebook = json.loads(source[0])
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "code" and (title := re.match(r"# @title (.+)", text)):
+            about = cell["metadata"].setdefault("mystnb", {})
+            about["code_prompt_show"] = about["code_prompt_hide"] = title[1].strip()
+    source[0] = json.dumps(notebook, ensure_ascii=False)
 
 
 def find_checks(doctree):
@@ -65,5 +80,6 @@ def setup(app):
     skip = (lambda self, node: None, lambda self, node: None)
     app.add_node(Fold, html=(open_fold, close_fold), text=skip, latex=skip, man=skip, texinfo=skip)
     app.add_js_file("checks.js", loading_method="defer")
+    app.connect("source-read", name_folds)
     app.connect("doctree-read", fold_checks, priority=600)  # after book_stale, which asks for the section
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -35,9 +35,10 @@ class Row(NamedTuple):
         """The band in words."""
         if self.low is None or self.high is None:
             return "none"
+        low, high = _format(self.low), _format(self.high)
         if math.isinf(self.low):
-            return f"at most {self.high:.3g}"
-        return f"at least {self.low:.3g}" if math.isinf(self.high) else f"{self.low:.3g} to {self.high:.3g}"
+            return f"at most {high}"
+        return f"at least {low}" if math.isinf(self.high) else f"{low} to {high}"
 
 
 def count_up(rows: Sequence[Row], answers: dict[str, bool]) -> str:
@@ -56,20 +57,24 @@ def format_table(rows: Sequence[Row], answers: dict[str, bool], provenance: str)
     head = "".join(f'<th scope="col">{name}</th>' for name in HEAD)
     lines = []
     for row in rows:
-        told = f"{row.value:.4g} {row.unit}", row.band, str(row.seeds or ""), row.verdict
-        lines.append((row.metric, told, row.verdict == "within"))
-    for name, truth in answers.items():
-        lines.append((name, ("", "", "", str(truth)), truth))
-    body = "".join(_format_line(*line) for line in lines)
+        told = f"{_format(row.value)} {row.unit}", row.band, str(row.seeds or "")
+        lines.append(_format_line(row.metric, told, row.verdict, row.verdict == "within"))
+    lines += [_format_line(name, (), str(truth), truth) for name, truth in answers.items()]
     return (
         '<div class="pst-scrollable-table-container" style="overflow-x: auto">'
-        f'<table class="table checks"><caption style="caption-side: top; text-align: left">{escape(caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        '<table class="table dataframe checks">'
+        f'<caption style="caption-side: top; text-align: left">{escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
-def _format_line(name: str, told: Sequence[str], good: bool) -> str:
-    *cells, last = map(escape, told)
-    last = last if good else f"<strong>{last}</strong>"
-    cells = [f'<th scope="row">{escape(name)}</th>', *(f"<td>{text}</td>" for text in (*cells, last))]
-    return f"<tr>{''.join(cells)}</tr>"
+def _format(number: float) -> str:
+    """Return a number to three digits, a large one in full."""
+    return f"{number:,.0f}" if 1e3 <= abs(number) < 1e9 else f"{number:.3g}"
+
+
+def _format_line(name: str, told: Sequence[str], verdict: str, good: bool) -> str:
+    """Return a row of the table; one whose verdict is not as it should be has that in bold."""
+    cells = "".join(f"<td>{escape(text)}</td>" for text in told) or f'<td colspan="{len(HEAD) - 2}"></td>'
+    last = escape(verdict) if good else f"<strong>{escape(verdict)}</strong>"
+    return f'<tr><th scope="row">{escape(name)}</th>{cells}<td>{last}</td></tr>'

@@ -317,6 +317,36 @@ def test_a_page_with_formulas_works_from_the_disk(browser, site):
     assert shown["fonts"] > 0
 
 
+FOLDED = """<title>x</title><a id="link" href="#checks">checks</a><div style="height: 3000px"></div>
+<section id="checks"><h2>Checks</h2><details class="fold"><summary>all</summary><p id="inside">x</p></details></section>
+<script>%s</script>"""
+IS_OPEN = "document.querySelector('details').open"
+
+
+@pytest.mark.parametrize("target", ["checks", "inside"])
+def test_a_link_into_a_fold_opens_it_from_the_disk(browser, small_site, target):
+    script = (ROOT / "book" / "_static" / "checks.js").read_text(encoding="utf-8")
+    page = f"{small_site(page_html=FOLDED % script).as_uri()}/page.html"
+    complaints, _ = browser.visit(page)
+    assert complaints == []
+    assert browser.evaluate(IS_OPEN) is False
+    browser.visit(f"{page}#{target}", ready=IS_OPEN)
+    assert browser.evaluate(IS_OPEN) is True
+    assert browser.evaluate("scrollY") > 1000
+
+
+def test_a_fold_opens_for_a_second_click_and_for_printing(browser, small_site):
+    script = (ROOT / "book" / "_static" / "checks.js").read_text(encoding="utf-8")
+    browser.visit(f"{small_site(page_html=FOLDED % script).as_uri()}/page.html")
+    for _ in range(2):
+        browser.evaluate("document.getElementById('link').click()")
+        assert browser.evaluate(f"new Promise(done => setTimeout(() => done({IS_OPEN}), 100))") is True
+        browser.evaluate("document.querySelector('details').open = false")
+    for event, is_open in (("beforeprint", True), ("afterprint", False)):
+        browser.evaluate(f"dispatchEvent(new Event('{event}'))")
+        assert browser.evaluate(IS_OPEN) is is_open
+
+
 def test_the_browser_sees_what_is_wrong(browser, small_site):
     page = """<title>x</title><p class="math">x</p><div style="width: 2000px">wide</div>
     <script>console.error("one"); fetch("https://example.org/").catch(() => null); throw new Error("two")</script>"""

@@ -175,6 +175,7 @@ def test_a_reference_keeps_what_it_was_told(results: Path, capsys: pytest.Captur
         (1.0, math.inf, 0.9, "at least 1", "outside: 0.1 below"),
         (1.0, 3.0, math.nan, "1 to 3", "outside: nan"),
         (1.0, math.inf, math.inf, "at least 1", "outside: inf"),
+        (0.00123, 76543.2, 2.0, "0.00123 to 76,543", "within"),
         (None, None, 2.0, "none", "no band yet"),
     ],
 )

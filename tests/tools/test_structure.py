@@ -43,7 +43,8 @@ EXPECTED = {
     "book.runtime",
     "book.verdicts",
 }
-MAX_LINES, MAX_LINES_IN_ALL = 220, 1_500
+MAX_LINES = 220  # of a module
+MAX_TAUGHT, MAX_BOOK = 1_200, 700  # of what chapters teach, and of what holds the book together
 
 
 def parsed(path: Path) -> ast.Module:
@@ -125,7 +126,8 @@ def test_the_package_itself_offers_nothing(module: str) -> None:
 def test_helpers_can_be_read_in_one_sitting() -> None:
     lines = {module: code_lines(path.read_text(encoding="utf-8")) for module, path in MODULES.items()}
     assert {module: count for module, count in lines.items() if count > MAX_LINES} == {}
-    assert sum(lines.values()) <= MAX_LINES_IN_ALL
+    assert sum(lines[module] for module in TAUGHT) <= MAX_TAUGHT
+    assert sum(lines[module] for module in BOOK) <= MAX_BOOK
 
 
 @pytest.mark.parametrize(
