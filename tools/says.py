@@ -304,7 +304,7 @@ def find_bad_keys(cell: NotebookNode) -> Iterator[str]:
             yield f"{key!r}: {expression} is no expression ({error.msg})"
             continue
         if not names:
-            yield f"{key!r}: {expression} names nothing that was measured"
+            yield f"{key!r}: {expression} names nothing that was measured; what is not goes under `given`"
     try:
         find_bound(prose_of(cell), bound_in(cell))
     except SaysError as error:

@@ -1,4 +1,4 @@
-"""The directives `chapter-costs`, `study-costs` and `benchmark-table`: what the book costs, from what was measured.
+"""What the book costs, from what was measured: directives `chapter-costs`, `study-costs`, `benchmark-table`, two roles.
 
 Measured numbers are never typed by hand. Those of the quick profile come from the metadata of the notebooks
 (`book.cpu_seconds`, `book.peak_memory_mb`, by `make execute`), those of full runs and studies from their records in
@@ -10,6 +10,8 @@ from pathlib import Path
 
 from book_stale import mark
 from book_tables import Table
+from docutils import nodes
+from sphinx.util.docutils import SphinxRole
 
 from helpers.book.records import describe_machine
 from studies.training_speed_table import list_rows
@@ -90,7 +92,29 @@ class BenchmarkTable(CostTable):
                 yield row.what, row.measured, row.aim, verdict
 
 
+class QuickCost(SphinxRole):
+    """What chapters take in quick, in a sentence: {cpu-minutes}`gan vae`, or of `all`, or of the `least` or `most`.
+
+    CPU seconds on one thread, or whole minutes of them.
+    """
+
+    def __init__(self, seconds_in_one):
+        self.seconds_in_one = seconds_in_one
+
+    def run(self):
+        seconds = {path.stem: self._read(path) for path in sorted(Path(self.env.srcdir, "notebooks").glob("*.ipynb"))}
+        chosen = {"all": list(seconds.values()), "least": [min(seconds.values())], "most": [max(seconds.values())]}
+        taken = chosen.get(self.text) or [seconds[name] for name in self.text.split()]
+        return [nodes.Text(f"{sum(taken) / self.seconds_in_one:.0f}")], []
+
+    def _read(self, path):
+        self.env.note_dependency(str(path))
+        return json.loads(path.read_text(encoding="utf-8"))["metadata"]["book"]["cpu_seconds"]
+
+
 def setup(app):
+    app.add_role("cpu-seconds", QuickCost(1))
+    app.add_role("cpu-minutes", QuickCost(60))
     app.add_directive("chapter-costs", ChapterCosts)
     app.add_directive("study-costs", StudyCosts)
     app.add_directive("benchmark-table", BenchmarkTable)

@@ -190,7 +190,7 @@ def lines(notebook: NotebookNode) -> list[str]:
             output.get("text", "") + "\n" + output.get("data", {}).get("text/plain", "") for output in _out(cell)
         ]
         outputs += [line for output in _out(cell) for line in output.get("traceback", [])]
-        source = [] if cell.book.get("setup") else cell.node.source.splitlines()
+        source = cell.node.source.splitlines() if cell.is_visible and cell.section != "Checks" else []
         told = [*source, *ANSI.sub("", "\n".join(outputs)).splitlines()]
         complaints += [f"{cell.where}: {len(line)} characters: {line[:40]}..." for line in told if len(line) > LINE]
     return complaints
@@ -354,8 +354,7 @@ def ending(notebook: NotebookNode) -> list[str]:
 
 def numbers(notebook: NotebookNode) -> list[str]:
     """Every measured number of the prose is bound to what gives it, and is the one of the stored run."""
-    complaints, bound = [], 0
-    sizes = find_sizes(notebook)
+    complaints, sizes = [], find_sizes(notebook)
     defined = {one for cell in code_cells(notebook) for one in _bound_names(cell.source)}
     for cell in walk(notebook):
         faults = [f"{cell.where}: {what}" for what in says.find_faults(cell.node)]
@@ -363,9 +362,9 @@ def numbers(notebook: NotebookNode) -> list[str]:
         if cell.section != "Further reading":
             complaints += [f"{cell.where}: {what}" for what in says.find_unbound(cell.node, sizes)]
         for expression in [] if faults else says.bound_in(cell.node).values():
-            bound += 1
             unknown = says.names_of(expression) - defined
             complaints += [f"{cell.where}: {expression}: no cell binds {name}" for name in sorted(unknown)]
+    bound = sum(len(says.bound_in(cell)) for cell in notebook.cells)
     if bound < BOUND:
         complaints.append(f"{bound} numbers of the prose are bound, expected {BOUND} or more")
     return complaints

@@ -1,12 +1,13 @@
 """What every chapter that trains must have, as small checks: a notebook in, complaints out."""
 
 import ast
+import html
 import re
 from collections.abc import Callable, Iterator
 
 from nbformat import NotebookNode
 
-from tools.digest import DigestError, evaluate_config
+from tools.digest import DigestError, evaluate_config, find_names
 from tools.notebook_files import HIDING, ROOT, book_metadata, code_cells, printed, setup_values, text_of, verdict_lines
 
 MAX_BYTES = 1_000_000
@@ -25,7 +26,8 @@ def outputs_as_text(cell: NotebookNode) -> str:
     parts = []
     for out in cell.outputs:
         shown = out.get("data", {})
-        parts += [out.get("text", ""), shown.get("text/plain", ""), shown.get("text/html", "")]
+        page = re.sub(r'<(style|script)>.*?</\1>|data:[^"]*', "", shown.get("text/html", ""), flags=re.DOTALL)
+        parts += [out.get("text", ""), shown.get("text/plain", ""), page]
         parts += [out.get("evalue", ""), *out.get("traceback", [])]
     return "\n".join(parts)
 
@@ -166,17 +168,17 @@ def _pattern(text: ast.expr) -> str:
 
 
 def sources(notebook: NotebookNode) -> list[str]:
-    """A cell that prints source prints nothing else, is marked so, and nbval leaves it to the comparison of trees."""
+    """A cell that shows source shows nothing else, is marked so, and nbval leaves it to the comparison of trees."""
     complaints = []
     for where, cell in _numbered(notebook):
-        shows = bool(_calls(cell, "inspect.getsource"))
+        shows = bool(_calls(cell, "inspect.getsource") or _calls(cell, "page.show_source"))
         if shows != bool(book_metadata(cell).get("shows_source")):
-            complaints.append(f"{where}: the mark shows_source and inspect.getsource belong together")
+            complaints.append(f"{where}: the mark shows_source and the call that shows source belong together")
         if shows and "nbval-ignore-output" not in _tags(cell):
-            complaints.append(f"{where}: prints source, but lacks the tag nbval-ignore-output")
+            complaints.append(f"{where}: shows source, but lacks the tag nbval-ignore-output")
         body = ast.parse(cell.source).body
-        if shows and len(body) != len(_calls(cell, "print")):
-            complaints.append(f"{where}: does more than print source; split it")
+        if shows and len(body) != len(_calls(cell, "print")) + len(_calls(cell, "page.show_source")):
+            complaints.append(f"{where}: does more than show source; split it")
     return complaints
 
 
@@ -247,21 +249,32 @@ def tags(notebook: NotebookNode) -> list[str]:
     for cell in notebook.cells:
         complaints += [f"tag {tag}" for tag in _tags(cell) if tag not in TAGS]
     for name, cell in _numbered(notebook):
-        shows_source = book_metadata(cell).get("shows_source")
+        excused = book_metadata(cell).get("shows_source") or "book-frames" in outputs_as_text(cell)
         if (
             "nbval-ignore-output" in _tags(cell)
-            and not shows_source
+            and not excused
             and not re.search(r"\d\.\d|\d ?m?s\b|\de[-+]?\d", outputs_as_text(cell))
         ):
             complaints.append(f"{name}: nbval-ignore-output, but no float or timing in its output")
     return complaints
 
 
+def alternative_texts(cell: NotebookNode) -> Iterator[str]:
+    """What stands for each picture of the cell: in its metadata, or, where HTML holds the picture, beside it."""
+    for out in cell.outputs:
+        shown = out.get("data", {})
+        if any(kind.startswith("image/") for kind in shown):
+            yield cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+        for element in re.findall(r"<img\b[^>]*>", shown.get("text/html", "")):
+            told = re.search(r'\balt="([^"]*)"', element)
+            yield html.unescape(told[1]) if told else ""
+
+
 def figures(notebook: NotebookNode) -> list[str]:
     """Every picture is the only one of its cell and has a name of its own, a caption and an alternative text."""
     complaints, names = [], []
     for where, cell in _numbered(notebook):
-        pictures = [out for out in cell.outputs if any(kind.startswith("image/") for kind in out.get("data", {}))]
+        pictures = list(alternative_texts(cell))
         about = cell.metadata.get("mystnb", {})
         figure = about.get("figure", {})
         if not pictures:
@@ -273,7 +286,7 @@ def figures(notebook: NotebookNode) -> list[str]:
             complaints.append(f"{where}: a picture without a figure name fig-...")
         if not figure.get("caption", "").strip():
             complaints.append(f"{where}: a picture without a caption")
-        if not about.get("image", {}).get("alt", "").strip():
+        if not all(text.strip() for text in pictures):
             complaints.append(f"{where}: a picture without an alternative text")
         names.append(figure.get("name"))
     return complaints + [f"two figures are called {name}" for name in sorted({n for n in names if names.count(n) > 1})]
@@ -283,18 +296,26 @@ def hidden(notebook: NotebookNode) -> list[str]:
     """What is hidden only draws, so bands may leave it out: no later cell uses a value that a hidden cell computed."""
     complaints, hidden_names = [], set()
     for where, cell in _numbered(notebook):
-        names = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)]
-        stored = {node.id for node in names if isinstance(node.ctx, ast.Store)}
-        stored |= {
-            node.name for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef | ast.ClassDef)
-        }
+        tree = ast.parse(cell.source)
+        stored = set(_bound_at_top(tree))
         if HIDING & set(_tags(cell)) and not FOLDED & book_metadata(cell).keys():
             hidden_names |= stored
             continue
-        used = {node.id for node in names if isinstance(node.ctx, ast.Load)} & hidden_names - stored
+        used = {name for name, *_ in find_names(tree)} & hidden_names - stored
         complaints += [f"{where}: uses {name}, which a hidden cell computes" for name in sorted(used)]
         hidden_names -= stored
     return complaints
+
+
+def _bound_at_top(node: ast.AST) -> Iterator[str]:
+    """The names that code binds outside of its functions and comprehensions."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.ClassDef):
+            yield child.name
+        elif isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+            yield child.id
+        elif not isinstance(child, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+            yield from _bound_at_top(child)
 
 
 def executed(notebook: NotebookNode) -> list[str]:

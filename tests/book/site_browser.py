@@ -35,6 +35,11 @@ OPTIONS = (
     "--remote-debugging-port=0",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no other host can be reached
 )
+KEYS = {
+    "ArrowLeft": {"code": "ArrowLeft", "windowsVirtualKeyCode": 37},
+    "Home": {"code": "Home", "windowsVirtualKeyCode": 36},
+    " ": {"code": "Space", "windowsVirtualKeyCode": 32, "text": " "},
+}
 SETTLED = """
 new Promise(done => document.readyState === "complete" ? done() : addEventListener("load", done))
   .then(() => window.MathJax && MathJax.startup ? MathJax.startup.promise : null)
@@ -148,6 +153,16 @@ class Browser:
         self._call("Emulation.setDeviceMetricsOverride", **metrics)
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
 
+    def press(self, key):
+        """Press and release a key, one of KEYS, on what has the focus."""
+        about = {"key": key, **KEYS[key]}
+        self._call("Input.dispatchKeyEvent", type="keyDown", **about)
+        self._call("Input.dispatchKeyEvent", type="keyUp", **about)
+
+    def reduce_motion(self):
+        """Ask the page that is open for less motion, as a reader's system can; until the next visit."""
+        self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
+
     def take_picture(self, path, width=1280, height=None):
         """Write a PNG of the page that is open, in full unless a height is given."""
         height = height or self.evaluate("document.documentElement.scrollHeight")
@@ -191,8 +206,8 @@ def take_pictures(site, folder):
         browser.close()
 
 
-def take_readme_picture(site, path, page="notebooks/vae.html#fig-vae-plane"):
-    """Write the picture of one page, scrolled to a figure, as a reader's window shows it."""
+def take_readme_picture(site, path, page="book/intro.html"):
+    """Write the picture of one page, as a reader's window shows it."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, serve(site) as address:
         browser = Browser(find_chromium(), profile)

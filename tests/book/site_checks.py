@@ -184,7 +184,9 @@ def find_heavy_pages(site, page_limit=1_500_000, shared_limit=5_000_000):
         own, shared = {page.path}, set()
         for tag, attributes in page.elements:
             target = urlsplit(attributes.get("src") or (attributes.get("href", "") if tag == "link" else ""))
-            if tag not in REQUESTING or not target.path or target.netloc or target.scheme:  # data: is of the page itself
+            if (
+                tag not in REQUESTING or not target.path or target.netloc or target.scheme
+            ):  # data: is of the page itself
                 continue
             path = page.path.parent / unquote(target.path)
             if path.is_file() and path.suffix != ".html":

@@ -2,12 +2,14 @@
 
 import ast
 import base64
+import html
 import importlib
 import inspect
 import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import nbformat
 import notebook_structure as structure
@@ -95,23 +97,58 @@ def test_a_chapter_with_a_full_run_shows_it(path: Path, capsys: pytest.CaptureFi
     assert [out.data["image/png"] for out in shown[0].outputs if "data" in out] == [picture]
 
 
+def source_in(outputs: list[dict]) -> str:
+    """The Python that outputs of page.show_source hold, without its colours."""
+    folded = [text for out in outputs for text in re.findall(r"<pre>(.*?)</pre>", out.get("text/html", ""), re.DOTALL)]
+    return html.unescape(re.sub(r"<[^>]*>", "", "\n".join(folded)))
+
+
 SHOWN_SOURCES = [
-    pytest.param(cell.source, printed(cell), id=cell.id)
+    pytest.param(
+        cell.source, printed(cell) + source_in([out.data for out in cell.outputs if "data" in out]), id=cell.id
+    )
     for path in chapters()
     for cell in code_cells(read(path))
     if book_metadata(cell).get("shows_source")
 ]
 
 
+def find_module(name: str) -> ModuleType:
+    """The module of helpers that a chapter calls so: `losses`, or `bands` of helpers.book."""
+    place = "helpers" if (ROOT / "helpers" / f"{name}.py").exists() else "helpers.book"
+    return importlib.import_module(f"{place}.{name}")
+
+
 @pytest.mark.parametrize(("source", "stored"), SHOWN_SOURCES)
-def test_the_source_shown_is_that_of_the_helpers(source: str, stored: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_source_shown_is_that_of_the_helpers(
+    source: str, stored: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As trees: a comment or a docstring that was reworded is no reason to run a chapter again."""
-    modules = re.findall(r"getsource\((\w+)\.", source)
-    exec(source, {"inspect": inspect, **{name: importlib.import_module(f"helpers.{name}") for name in modules}})
-    now = capsys.readouterr().out
+    shown: list[dict] = []
+    monkeypatch.setattr("IPython.display.display", lambda output, raw: shown.append(output))
+    modules = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+    exec(source, {"inspect": inspect, **{name: find_module(name) for name in modules - {"inspect", "print"}}})
+    now = capsys.readouterr().out + source_in(shown)
     trees = [canonical(strip(ast.parse(textwrap.dedent(text)))) for text in (stored, now)]
     assert trees[0] == trees[1]
     assert trees[0] != canonical(ast.parse(""))
+
+
+TOOLS = [
+    pytest.param(output.data["text/html"], id=cell.id)
+    for path in chapters()
+    for cell in code_cells(read(path))
+    for output in cell.outputs
+    if '<div class="book-output book-' in output.get("data", {}).get("text/html", "")
+]
+
+
+@pytest.mark.skipif(not TOOLS, reason="no chapter uses the tools of helpers.book.page yet")
+@pytest.mark.parametrize("output", TOOLS or [""])
+def test_stored_pages_have_the_style_and_script_of_today(output: str) -> None:
+    kind, static = re.search(r"book-output book-(\w+)", output)[1], ROOT / "helpers" / "book" / "static"
+    assert (static / f"{kind}.css").read_text(encoding="utf-8") in output, "run `make execute`"
+    assert kind != "frames" or (static / "frames.js").read_text(encoding="utf-8") in output, "run `make execute`"
 
 
 @every_chapter
@@ -209,6 +246,11 @@ def good_chapter() -> NotebookNode:
     return chapter
 
 
+def picture_in_html(told: str) -> NotebookNode:
+    """What helpers.book.page displays for frames, with the given alternative text."""
+    return new_output("display_data", {"text/html": f'<div class="book-frames"><img src="data:,"{told}></div>'})
+
+
 def drawing_what_is_printed_in(tag: str) -> Callable[[NotebookNode], None]:
     """A result that a hidden figure cell computes and a later cell prints."""
 
@@ -280,6 +322,13 @@ BROKEN = [
     (structure.figures, setting({}, "cells", FIGURE, "metadata", "mystnb", "image")),
     (structure.figures, setting({}, "cells", FIGURE, "metadata")),
     (structure.figures, setting([], "cells", FIGURE, "outputs")),
+    (structure.figures, setting([picture_in_html("")], "cells", FIGURE, "outputs")),
+    (structure.figures, setting([picture_in_html(' alt=" "')], "cells", FIGURE, "outputs")),
+    (structure.figures, appending_output(FIGURE, picture_in_html(' alt="A &quot;curve&quot;."'))),
+    (
+        structure.sources,
+        replacing(SOURCE, "print(inspect.getsource(math.pi))", "result = 1\npage.show_source(math.pi)"),
+    ),
     (structure.figures, lambda chapter: chapter.cells.append(chapter.cells[FIGURE])),
     (structure.executed, setting(None, "cells", RAW, "execution_count")),
     (structure.executed, removing(IMPORTS)),
@@ -300,6 +349,24 @@ BROKEN = [
 @pytest.mark.parametrize("check", ALL_CHECKS, ids=lambda check: check.__name__)
 def test_nothing_is_held_against_a_good_chapter(check: Callable[[NotebookNode], list[str]]) -> None:
     assert check(good_chapter()) == []
+
+
+@pytest.mark.parametrize("source", ["def show(pi): return pi", "[pi for pi in range(3)]", "show = lambda pi: pi"])
+def test_a_name_of_its_own_is_none_of_a_hidden_cells(source: str) -> None:
+    chapter = good_chapter()
+    chapter.cells[FIGURE].source, chapter.cells[RAW].source = "pi = draw()", source
+    assert structure.hidden(chapter) == []
+    chapter.cells[FIGURE].source, chapter.cells[RAW].source = source.replace("show", "draw"), "pi"
+    assert structure.hidden(chapter) == []
+
+
+def test_a_picture_may_stand_in_html_and_source_in_a_fold() -> None:
+    chapter = good_chapter()
+    del chapter.cells[FIGURE].metadata["mystnb"]["image"]
+    chapter.cells[FIGURE].outputs = [picture_in_html(' alt="A curve."')]
+    chapter.cells[FIGURE].metadata["tags"].append("nbval-ignore-output")
+    replacing(SOURCE, "print(inspect.getsource(math.pi))", "page.show_source(math.pi)")(chapter)
+    assert [complaint for check in structure.CHECKS for complaint in check(chapter)] == []
 
 
 @pytest.mark.parametrize(

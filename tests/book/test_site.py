@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import site_browser
 import site_checks
 import yaml
+
+from helpers.book import page
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
@@ -26,6 +29,7 @@ def read_toc(path=ROOT / "_toc.yml"):
 
 DOCUMENTS = read_toc()
 CHAPTERS = [name for name in DOCUMENTS if name.startswith("notebooks/")]
+RUN = "book/how_to_run"
 
 
 def build(target, repository, source=ROOT, strict=("-n", "-W", "--keep-going")):
@@ -50,12 +54,14 @@ def site(built):
 
 @pytest.fixture(scope="session")
 def site_with_address(tmp_path_factory):
-    """A site of one page and one chapter, whose links to the others lead nowhere: what an address adds shows there."""
+    """A site of two pages and one chapter, whose links to the others lead nowhere: what an address adds shows there."""
     source = tmp_path_factory.mktemp("small")
     for name in ("_config.yml", "book", "notebooks", "results", "studies", "LICENSE"):
         (source / name).symlink_to(ROOT / name)
     (source / "_toc.yml").write_text(
-        yaml.safe_dump({"format": "jb-book", "root": DOCUMENTS[0], "chapters": [{"file": CHAPTERS[0]}]})
+        yaml.safe_dump(
+            {"format": "jb-book", "root": DOCUMENTS[0], "chapters": [{"file": f} for f in (CHAPTERS[0], RUN)]}
+        )
     )
     address = "https://github.com/someone/some.book.git/"
     return build(tmp_path_factory.mktemp("addressed"), address, source, strict=())[0]
@@ -123,6 +129,21 @@ def test_with_an_address_a_chapter_has_its_colab_button(site_with_address):
     name = CHAPTERS[0]
     expected = {name: [f"{site_checks.COLAB}github/someone/some.book/blob/{branch}/{name}.ipynb"]}
     assert site_checks.find_colab_links(site_with_address) == expected
+
+
+def test_how_to_get_the_book_names_its_address_once_there_is_one(site, site_with_address):
+    without, with_it = ((place / f"{RUN}.html").read_text(encoding="utf-8") for place in (site, site_with_address))
+    assert "git clone" not in without
+    assert "no address on the web yet" in without
+    told = re.sub(r"<[^>]+>", "", with_it)
+    for part in (
+        "git clone https://github.com/someone/some.book book",
+        "git+https://github.com/someone/some.book@main",
+    ):
+        assert part in told
+    assert 'href="https://github.com/someone/some.book/archive/refs/heads/main.zip">main.zip<' in with_it
+    assert "no address on the web yet" not in told
+    assert "ADDRESS" not in told
 
 
 def test_an_address_adds_no_request(site_with_address):
@@ -345,6 +366,86 @@ def test_a_fold_opens_for_a_second_click_and_for_printing(browser, small_site):
     for event, is_open in (("beforeprint", True), ("afterprint", False)):
         browser.evaluate(f"dispatchEvent(new Event('{event}'))")
         assert browser.evaluate(IS_OPEN) is is_open
+
+
+PLAYERS = """({
+  frames: [...document.querySelectorAll(".strip")].map(one => Number(one.style.getPropertyValue("--frame"))),
+  shown: [...document.querySelectorAll(".strip")].map(one => {
+    const [box, picture] = [one.getBoundingClientRect(), one.firstChild.getBoundingClientRect()];
+    return Math.round((box.top - picture.top) / box.height);
+  }),
+  told: [...document.querySelectorAll(".book-frames input")].map(one => one.getAttribute("aria-valuetext")),
+  labels: [...document.querySelectorAll(".controls span")].map(one => one.textContent),
+  buttons: [...document.querySelectorAll("button")].map(one => one.getAttribute("aria-label")),
+  left: Object.getOwnPropertyNames(window).filter(name => !before.includes(name)),
+})"""
+
+
+def players(expected):
+    """What PLAYERS says of two players that stand still at these of their frames."""
+    told = ["<start>" if frame == 0 else f"step {frame}" for frame in expected]
+    return {
+        "frames": expected,
+        "shown": expected,
+        "told": told,
+        "labels": told,
+        "buttons": ["Play", "Play"],
+        "left": [],
+    }
+
+
+def wait_in(browser, condition):
+    """Wait until a condition holds in the page, ten seconds at most."""
+    browser.evaluate(
+        "new Promise(done => { const end = Date.now() + 1e4, look = setInterval(() => {"
+        f"if ({condition} || Date.now() > end) {{ clearInterval(look); done(); }} }}, 20); }})"
+    )
+
+
+@pytest.fixture
+def two_players(browser, tmp_path, monkeypatch):
+    """A page of two outputs of page.show_frames, opened from the disk."""
+    outputs = ["<title>x</title><script>var before = Object.getOwnPropertyNames(window)</script>"]
+    monkeypatch.setattr("IPython.display.display", lambda output, raw: outputs.append(output["text/html"]))
+    for count in (4, 12):
+        frames = np.linspace(0, 1, count)[:, None, None] * np.ones((count, 8, 8))
+        page.show_frames(frames, ["<start>", *(f"step {step}" for step in range(1, count))], alt="Black turns white.")
+    (tmp_path / "players.html").write_text("\n".join(outputs), encoding="utf-8")
+    complaints, _ = browser.visit((tmp_path / "players.html").as_uri())
+    assert complaints == []
+    return browser
+
+
+def test_frames_stand_at_the_last_one_and_follow_the_keyboard(two_players):
+    assert two_players.evaluate(PLAYERS) == players([3, 11])
+    two_players.evaluate("document.querySelectorAll('.book-frames input')[1].focus()")
+    two_players.press("ArrowLeft")
+    assert two_players.evaluate(PLAYERS) == players([3, 10])
+    two_players.press("Home")
+    assert two_players.evaluate(PLAYERS) == players([3, 0])
+
+
+def test_frames_play_from_the_first_to_the_last_and_can_be_paused(two_players):
+    frame = "document.querySelectorAll('.book-frames input')[{}].value"
+    two_players.evaluate("document.querySelectorAll('button')[1].focus()")
+    two_players.press(" ")
+    assert two_players.evaluate(PLAYERS)["buttons"] == ["Play", "Pause"]
+    wait_in(two_players, f"{frame.format(1)} == 2")
+    two_players.press(" ")
+    paused = two_players.evaluate(PLAYERS)
+    assert 2 <= paused["frames"][1] < 11
+    two_players.evaluate("document.querySelectorAll('button')[0].click()")
+    wait_in(two_players, f"{frame.format(0)} == 3 && document.querySelector('button').ariaLabel == 'Play'")
+    assert two_players.evaluate(PLAYERS) == players([3, paused["frames"][1]])  # the other one still stands
+
+
+def test_frames_move_one_by_one_where_less_motion_is_wanted(two_players):
+    two_players.reduce_motion()
+    two_players.evaluate("document.querySelectorAll('button')[0].focus()")
+    for expected in (0, 1):
+        two_players.press(" ")
+        two_players.evaluate("new Promise(done => setTimeout(done, 700))")  # longer than a frame stands
+        assert two_players.evaluate(PLAYERS) == players([expected, 11])
 
 
 def test_the_browser_sees_what_is_wrong(browser, small_site):

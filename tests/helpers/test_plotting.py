@@ -1,5 +1,6 @@
 """Figures: each function draws what it is given on the Axes it is given, returns them, and shows nothing."""
 
+import itertools
 from collections.abc import Iterator
 
 import matplotlib
@@ -8,6 +9,7 @@ import pytest
 
 matplotlib.use("Agg")
 
+import matplotlib.colors
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
@@ -92,6 +94,57 @@ def test_the_latent_plane_names_each_digit_at_its_median(ax: Axes) -> None:
     drawn = np.concatenate([points.get_offsets() for points in ax.collections])
     assert sorted(map(tuple, drawn)) == sorted(map(tuple, latent))
     assert len({tuple(points.get_facecolor()[0]) for points in ax.collections}) == 10
+
+
+def test_names_stand_at_the_ends_of_their_lines_one_above_the_other(ax: Axes) -> None:
+    for name, end in {"high": 1.0, "low": 0.0, "also low": 0.01, "none": 0.5}.items():
+        ax.plot([0, 1, 2], [0.5, end, np.nan], color="red", label="_none" if name == "none" else name)
+    assert plotting.label_lines(ax) is ax
+    places = {text.get_text(): text.xy for text in ax.texts}
+    assert set(places) == {"high", "low", "also low"}
+    assert {x for x, _ in places.values()} == {1.0}  # the last point that there is
+    low, also, high = (places[name][1] for name in ("low", "also low", "high"))
+    assert low < also - 0.04 < high - 0.5
+    margin = ax.margins()[1] / (1 + 2 * ax.margins()[1])
+    assert (low, high) == (pytest.approx(margin), pytest.approx(1 - margin))
+
+
+# What a red, green or blue of 1 becomes, in linear light, for eyes that lack one kind of cone.
+# Source: Machado, Oliveira and Fernandes 2009, table 1, severity 1.0.
+SEEN_BY = {
+    "all": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+
+
+def linear(colour: str) -> np.ndarray:
+    """A colour "#rrggbb" in linear light."""
+    value = np.array(matplotlib.colors.to_rgb(colour))
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+
+
+def as_lab(light: np.ndarray) -> np.ndarray:
+    """Linear light in CIE L*a*b*, where distances are about as large as they look."""
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x, y, z = np.cbrt(np.maximum(to_xyz @ light / (0.9505, 1.0, 1.089), 0.008856))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("eyes", SEEN_BY)
+def test_colours_of_the_book_differ_for_all_eyes(eyes: str) -> None:
+    colours = [as_lab(np.clip(SEEN_BY[eyes] @ linear(one), 0, 1)) for one in sorted(set(plotting.COLOURS.values()))]
+    apart = [np.linalg.norm(one - other) for one, other in itertools.combinations(colours, 2)]
+    assert len(colours) == 6
+    assert min(apart) > 10
+
+
+@pytest.mark.parametrize("colour", sorted(set(plotting.COLOURS.values())))
+@pytest.mark.parametrize("ground", ["#ffffff", "#f6f8fa"])  # a figure's, a drawing's
+def test_colours_of_the_book_stand_out(colour: str, ground: str) -> None:
+    dark, light = (linear(one) @ (0.2126, 0.7152, 0.0722) for one in (colour, ground))
+    assert (light + 0.05) / (dark + 0.05) >= 3
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "scorecard": {"book.bands", "checks", "data", "metrics", "networks"},
     "training": {"data", "models"},
     "book.bands": {"book.verdicts"},
+    "book.page": {"plotting"},
     "book.records": {"book.bands"},
 }
 EXPECTED = {
@@ -39,6 +40,7 @@ EXPECTED = {
     "transformers",
     "book.bands",
     "book.doctor",
+    "book.page",
     "book.records",
     "book.runtime",
     "book.verdicts",

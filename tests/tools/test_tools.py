@@ -1,5 +1,6 @@
 """The tools behind the Makefile: what they refuse and how they say it, and what they leave in files."""
 
+import base64
 import os
 import re
 import shutil
@@ -292,9 +293,10 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> list:
     The machine offers another kernel called python3, which does not even start.
     """
     figure = {"mystnb": {"figure": {"name": "fig-x"}}, "book": {"alt_from": "f'{n} lines'"}, "collapsed": True}
+    drawing = "import matplotlib.pyplot as plt\nfrom helpers import plotting\nplotting.use_book_style()\n"
     cells = [
         new_code_cell("import os, sys\nn = 3\nprint(sys.executable, os.environ['BOOK_SEED'], os.getcwd())"),
-        new_code_cell("import matplotlib.pyplot as plt\nplt.figure(figsize=(1, 1)).add_subplot();", metadata=figure),
+        new_code_cell(drawing + "plt.figure(figsize=(1, 1)).add_subplot();", metadata=figure),
         new_code_cell("import json\njson.loads('{')", metadata={"tags": ["raises-exception"]}),
         new_code_cell("print('a', end='')\nprint('b')\nn"),
     ]
@@ -330,6 +332,13 @@ def test_a_run_is_stored_without_traces(executed: list) -> None:
     assert notebook.cells[1].metadata.mystnb["image"]["alt"] == "3 lines"
     assert notebook.cells[2].outputs[0].ename == "JSONDecodeError"
     assert [output.get("text") for output in notebook.cells[3].outputs] == ["ab\n", None]
+
+
+def test_a_figure_has_twice_the_pixels_of_its_width_and_no_height(executed: list) -> None:
+    figure = executed[0].cells[1].outputs[-1]
+    pixels = int.from_bytes(base64.b64decode(figure.data["image/png"])[16:20], "big")
+    assert figure.metadata == {"image/png": {"width": pixels // 2}}
+    assert figure.data["text/plain"] == "<Figure size 110x110 with 1 Axes>"
 
 
 def test_a_shown_failure_keeps_the_chapters_own_frame_and_the_message(executed: list) -> None:
