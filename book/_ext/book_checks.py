@@ -10,9 +10,8 @@ from pathlib import Path
 
 from docutils import nodes
 
+from helpers.book.bands import WITHIN
 from tools.notebook_files import read, verdict_lines
-
-WITHIN = "within the reference band"
 
 
 class Fold(nodes.container):

@@ -49,7 +49,7 @@ def show_source(*objects: Any) -> None:
     told = ", ".join([_join([f"<code>{html.escape(name)}</code>" for name in names]), *files])
     body = highlight(code, PythonLexer(), HtmlFormatter(cssclass="highlight"))
     fold = f"<details><summary>Source of {told}</summary>\n{body}</details>"
-    _display("source", fold, f"Source of {', '.join([_join(names), *files])}")
+    _display(_wrap("source", fold), f"Source of {', '.join([_join(names), *files])}")
 
 
 def show_table(
@@ -102,13 +102,19 @@ def show_table(
     corner = html.escape(str(frame.index.name or ""))
     body = _name_heads(table.to_html(), corner, {f"col{frame.columns.get_loc(column)}" for column in numbers})
     box = f'<div class="scroll" role="region" tabindex="0" aria-label="{html.escape(caption)}">\n{body}</div>'
-    _display("table", box, text)
+    _display(_wrap("table", box), text)
 
 
-def show_frames(
+def show_frames(frames: np.ndarray, labels: Sequence[str], alt: str, **options: Any) -> None:
+    """Display what format_frames makes of frames."""
+    page = format_frames(frames, labels, alt, **options)
+    _display(page, f"{len(labels)} frames, from {labels[0]} to {labels[-1]}. {alt}")
+
+
+def format_frames(
     frames: np.ndarray, labels: Sequence[str], alt: str, columns: int = 8, width: int | None = None, colours: int = 16
-) -> None:
-    """Display frames to drag and to play; the last one is what stands where no script runs.
+) -> str:
+    """Return frames to drag and to play as HTML; the last one is what stands where no script runs.
 
     frames: pictures, (count, height, width) or (count, height, width, 1 or 3), or images to be tiled into so many
     columns a frame, (count, images, height, width, 1); floats in [0, 1] or uint8. labels: one for each frame. alt: what
@@ -128,15 +134,15 @@ def show_frames(
     names = [html.escape(str(label)) for label in labels]
     size = f"aspect-ratio:{wide}/{tall};--count:{count};--frame:{last}"
     told = f'aria-label="Frame" aria-valuetext="{names[-1]}"'
-    body = (
+    return _wrap(
+        "frames",
         f'<div class="player{" pixelated" * small}" style="max-width:{width or wide * (1 + small)}px">\n'
         f'<div class="strip" style="{size}">{_image(png, "png", alt)}</div>\n'
         '<div class="controls"><button type="button" aria-label="Play" hidden>▶</button>'
         f'<input type="range" min="0" max="{last}" value="{last}" {told} hidden><span>{names[-1]}</span></div>\n'
         f"<ol hidden>{''.join(f'<li>{name}</li>' for name in names)}</ol>\n"
-        f"</div>\n<script>\n{_read('frames.js')}</script>"
+        f"</div>\n<script>\n{_read('frames.js')}</script>",
     )
-    _display("frames", body, f"{count} frames, from {labels[0]} to {labels[-1]}. {alt}")
 
 
 def draw_frames(
@@ -200,7 +206,7 @@ def show_drawing(name: str, alt: str) -> None:
     drawings = {path.stem: path for path in sorted((FOLDER / "drawings").glob("*.svg"))}
     if name not in drawings:
         raise ValueError(f"no drawing is called {name!r}; there are {', '.join(drawings)}.")
-    _display("drawing", _image(drawings[name].read_bytes(), "svg+xml", alt), alt)
+    _display(_wrap("drawing", _image(drawings[name].read_bytes(), "svg+xml", alt)), alt)
 
 
 def _image(content: bytes, kind: str, alt: str) -> str:
@@ -210,12 +216,16 @@ def _image(content: bytes, kind: str, alt: str) -> str:
     return f'<img src="data:image/{kind};base64,{base64.b64encode(content).decode()}" alt="{html.escape(alt)}">'
 
 
-def _display(kind: str, body: str, text: str) -> None:
-    """Display HTML in the style `static/KIND.css`, and text of at most 88 columns where HTML is not shown."""
+def _wrap(kind: str, body: str) -> str:
+    """Return an output's HTML together with its style, `static/KIND.css`."""
+    return f'<div class="book-output book-{kind}">\n<style>\n{_read(f"{kind}.css")}</style>\n{body}\n</div>'
+
+
+def _display(page: str, text: str) -> None:
+    """Display HTML, and text of at most 88 columns where HTML is not shown."""
     from IPython.display import display  # which only a notebook has
 
     lines = [textwrap.fill(line, TEXT_WIDTH) if len(line) > TEXT_WIDTH else line for line in text.splitlines()]
-    page = f'<div class="book-output book-{kind}">\n<style>\n{_read(f"{kind}.css")}</style>\n{body}\n</div>'
     display({"text/html": page, "text/plain": "\n".join(lines)}, raw=True)
 
 

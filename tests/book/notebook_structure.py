@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from nbformat import NotebookNode
 
+from helpers.book.bands import WITHIN
 from tools.digest import DigestError, evaluate_config, find_names
 from tools.notebook_files import HIDING, ROOT, book_metadata, code_cells, printed, setup_values, text_of, verdict_lines
 
@@ -18,7 +19,6 @@ TAGS = {*HIDING, "remove-cell", "raises-exception", "nbval-ignore-output"}
 NOTEBOOK_METADATA = {"kernelspec", "language_info", "book"}
 CELL_METADATA = {"tags", "mystnb", "book", "cellView"}
 FOLDED = {"setup", "imports", "config"}  # marks of cells that may be hidden though they compute
-WITHIN = "within the reference band"
 
 
 def outputs_as_text(cell: NotebookNode) -> str:
