@@ -116,7 +116,7 @@ def measure_memorisation(images: np.ndarray, train: np.ndarray, held_out: np.nda
 
     Of each image, take a / (a + b): a is its distance to the nearest training image, b that to the nearest held-out
     one. The mean is divided by that of the fresh images: among more images the nearest is nearer, for fresh ones too.
-    All are (count, ...), of any counts; held_out and fresh are real, unseen in training, and share no image. Source: the
+    All are (count, ...), of any counts; held_out and fresh are real, unseen in training, sharing no image. Source: the
     three samples of Meehan et al. 2020. Raises SampleSizeError.
     """
     given = {"images": images, "train": train, "held_out": held_out, "fresh": fresh}
