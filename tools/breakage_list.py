@@ -50,9 +50,16 @@ def swap(text: str) -> str:
 
 
 # A chapter hands test images to training: a run of the chapter on marked test images must refuse each of these.
+LOADED = "digits = data.load(settings.profile)\nimages = "
+SWAPPED = "settings.profile)\ndigits = digits._replace(train=digits.test, test=digits.train)"
 SPLITS_SWAPPED = [
     Breakage("VAE trained on test images, the chapter swaps the splits", of("vae"), "vae", {RECIPE: swap(RECIPE)}),
-    Breakage("GAN trained on test images, the chapter swaps the splits", of("gan"), "gan", {RECIPE: swap(RECIPE)}),
+    Breakage(
+        "GAN trained on test images, the chapter swaps the splits",
+        of("gan"),
+        "gan",
+        {LOADED: LOADED.replace("settings.profile)", SWAPPED)},
+    ),
 ]
 
 # Name, file, chapter, and pairs of texts: the old and the new.
