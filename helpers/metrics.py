@@ -111,15 +111,27 @@ def find_nearest(images: np.ndarray, references: np.ndarray) -> tuple[np.ndarray
     return pairwise_distances_argmin_min(flat_images, flat_references)
 
 
-def measure_memorisation(images: np.ndarray, train: np.ndarray, held_out: np.ndarray) -> float:
-    """Return the mean distance to the nearest training image over that to the nearest held-out image.
+def measure_memorisation(images: np.ndarray, train: np.ndarray, held_out: np.ndarray, fresh: np.ndarray) -> float:
+    """Return how near images lie to training images: 1 as fresh real images do, 0 as copies do.
 
-    images: (count, ...); train and held_out: as many of each, because the nearest of more is nearer. Near 1: samples
-    are as far from images seen as from images unseen; well below 1: copies. Raises SampleSizeError.
+    Of each image, take a / (a + b): a is its distance to the nearest training image, b that to the nearest held-out
+    one. The mean is divided by that of the fresh images: among more images the nearest is nearer, for fresh ones too.
+    All are (count, ...), of any counts; held_out and fresh are real, unseen in training, sharing no image. Source: the
+    three samples of Meehan et al. 2020. Raises SampleSizeError.
     """
-    if len(train) != len(held_out):
-        raise SampleSizeError(f"{len(train)} training images against {len(held_out)} held out; give as many of each.")
-    return float(find_nearest(images, train)[1].mean() / find_nearest(images, held_out)[1].mean())
+    given = {"images": images, "train": train, "held_out": held_out, "fresh": fresh}
+    if empty := [name for name, some in given.items() if not len(some)]:
+        raise SampleSizeError(f"{' and '.join(empty)}: no image; give one or more, a hundred for a number to trust.")
+
+    def compare(some: np.ndarray) -> float:
+        to_train, to_held_out = (find_nearest(some, references)[1] for references in (train, held_out))
+        both = to_train + to_held_out
+        return float(np.divide(to_train, both, out=np.full(len(some), 0.5), where=both > 0.0).mean())
+
+    expected = compare(fresh)
+    if not 0.0 < expected < 1.0:
+        raise SampleSizeError("every fresh image is one of train or held_out; give real images that are in neither.")
+    return compare(images) / expected
 
 
 def _check_pair(real: np.ndarray, fake: np.ndarray, minimum: int) -> tuple[np.ndarray, np.ndarray]:

@@ -61,9 +61,8 @@ def measure_more(
     method: str, model: keras.Model, history: dict, images: np.ndarray, digits: data.Digits
 ) -> dict[str, tuple[float, str]]:
     """Return what is measured at the chapter's own rate only: copies, and what the losses and slopes have come to."""
-    held_out = np.concatenate([digits.validation.images, digits.test.images])
-    seen = digits.train.images[: len(held_out)]  # as many: among more, the nearest is nearer
-    found = {f"memorisation/{method}": (metrics.measure_memorisation(images, seen, held_out), "ratio")}
+    splits = digits.train.images, digits.validation.images, digits.test.images
+    found = {f"memorisation/{method}": (metrics.measure_memorisation(images, *splits), "ratio")}
     if method == "VAE":
         log_weights = model.log_weights(data.draw_binary(digits.test.images, seed=2), 100, seed=5)
         return found | {"test_nll/VAE": (metrics.importance_weighted_nll(log_weights)[0], "nats")}

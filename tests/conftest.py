@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import gc
 from collections.abc import Iterator
 
 import keras
@@ -11,9 +12,10 @@ from helpers.scorecard import Scorer
 
 @pytest.fixture(scope="module", autouse=True)
 def clear_keras() -> Iterator[None]:
-    """What one file built does not wait in memory for the end of its process."""
+    """What one file built does not wait in memory for the end of its process: graphs refer to each other in circles."""
     yield
     keras.backend.clear_session()
+    gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -112,34 +112,43 @@ def show_frames(frames: np.ndarray, labels: Sequence[str], alt: str, **options: 
 
 
 def format_frames(
-    frames: np.ndarray, labels: Sequence[str], alt: str, columns: int = 8, width: int | None = None, colours: int = 16
+    frames: np.ndarray,
+    labels: Sequence[str],
+    alt: str,
+    columns: int = 8,
+    width: int | None = None,
+    colours: int = 16,
+    still: int = -1,
 ) -> str:
-    """Return frames to drag and to play as HTML; the last one is what stands where no script runs.
+    """Return frames to drag and to play as HTML; one of them stands there first, and where no script runs.
 
     frames: pictures, (count, height, width) or (count, height, width, 1 or 3), or images to be tiled into so many
     columns a frame, (count, images, height, width, 1); floats in [0, 1] or uint8. labels: one for each frame. alt: what
-    there is to see. width: in CSS pixels. colours: 16, at four bits a pixel, up to 256.
-    Raises ValueError for other shapes, another number of labels, or a picture above 120 kB.
+    there is to see. width: in CSS pixels. colours: 16, at four bits a pixel, up to 256. still: the
+    frame that stands there first, counted as in a list. Raises ValueError for other shapes, another number of labels, a
+    frame that there is not, or a picture above 120 kB.
     """
     pictures = _as_pictures(np.asarray(frames), columns)
     if len(labels) != len(pictures):
         raise ValueError(f"{len(pictures)} frames have {len(labels)} labels; expected one for each.")
+    if not -len(pictures) <= still < len(pictures):
+        raise ValueError(f"still is {still}; expected one of {len(pictures)} frames, counted as in a list.")
     png = _pack(pictures, colours)
     if len(png) > MAX_FRAMES_BYTES:
         raise ValueError(
             f"the frames take {len(png):,} bytes; expected at most {MAX_FRAMES_BYTES:,}: take fewer, smaller ones."
         )
     count, tall, wide = pictures.shape[:3]
-    small, last = wide < PIXELATED_BELOW, count - 1
+    small, last, first = wide < PIXELATED_BELOW, count - 1, still % count
     names = [html.escape(str(label)) for label in labels]
-    size = f"aspect-ratio:{wide}/{tall};--count:{count};--frame:{last}"
-    told = f'aria-label="Frame" aria-valuetext="{names[-1]}"'
+    size = f"aspect-ratio:{wide}/{tall};--count:{count};--frame:{first}"
+    told = f'aria-label="Frame" aria-valuetext="{names[first]}"'
     return _wrap(
         "frames",
         f'<div class="player{" pixelated" * small}" style="max-width:{width or wide * (1 + small)}px">\n'
         f'<div class="strip" style="{size}">{_image(png, "png", alt)}</div>\n'
         '<div class="controls"><button type="button" aria-label="Play" hidden>▶</button>'
-        f'<input type="range" min="0" max="{last}" value="{last}" {told} hidden><span>{names[-1]}</span></div>\n'
+        f'<input type="range" min="0" max="{last}" value="{first}" {told} hidden><span>{names[first]}</span></div>\n'
         f"<ol hidden>{''.join(f'<li>{name}</li>' for name in names)}</ol>\n"
         f"</div>\n<script>\n{_read('frames.js')}</script>",
     )

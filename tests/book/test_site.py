@@ -379,18 +379,23 @@ def two_players(browser, tmp_path, monkeypatch):
     monkeypatch.setattr("IPython.display.display", lambda output, raw: outputs.append(output["text/html"]))
     for count in (4, 12):
         frames = np.linspace(0, 1, count)[:, None, None] * np.ones((count, 8, 8))
-        page.show_frames(frames, ["<start>", *(f"step {step}" for step in range(1, count))], alt="Black turns white.")
+        page.show_frames(
+            frames,
+            ["<start>", *(f"step {step}" for step in range(1, count))],
+            alt="Black turns white.",
+            still=-1 if count == 4 else 6,
+        )
     (tmp_path / "players.html").write_text("\n".join(outputs), encoding="utf-8")
     complaints, _ = browser.visit((tmp_path / "players.html").as_uri())
     assert complaints == []
     return browser
 
 
-def test_frames_stand_at_the_last_one_and_follow_the_keyboard(two_players):
-    assert two_players.evaluate(PLAYERS) == players([3, 11])
+def test_frames_stand_where_they_should_and_follow_the_keyboard(two_players):
+    assert two_players.evaluate(PLAYERS) == players([3, 6])
     two_players.evaluate("document.querySelectorAll('.book-frames input')[1].focus()")
     two_players.press("ArrowLeft")
-    assert two_players.evaluate(PLAYERS) == players([3, 10])
+    assert two_players.evaluate(PLAYERS) == players([3, 5])
     two_players.press("Home")
     assert two_players.evaluate(PLAYERS) == players([3, 0])
 
@@ -415,7 +420,7 @@ def test_frames_move_one_by_one_where_less_motion_is_wanted(two_players):
     for expected in (0, 1):
         two_players.press(" ")
         two_players.evaluate("new Promise(done => setTimeout(done, 700))")  # longer than a frame stands
-        assert two_players.evaluate(PLAYERS) == players([expected, 11])
+        assert two_players.evaluate(PLAYERS) == players([expected, 6])
 
 
 FOLDED = """<title>x</title><a id="link" href="#checks">checks</a><div style="height: 3000px"></div>

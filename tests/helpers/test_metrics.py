@@ -1,5 +1,7 @@
 """Metrics against closed forms and other implementations; and in the right order for good and bad."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy import linalg, stats
@@ -178,16 +180,22 @@ def test_nearest_references_are_the_nearest(rng: np.random.Generator) -> None:
 
 
 def test_copies_of_training_images_are_told_from_new_ones(rng: np.random.Generator) -> None:
-    train, held_out, new = rng.random((3, 400, 6, 6, 1))
-    assert metrics.measure_memorisation(new, train, held_out) == pytest.approx(1.0, abs=0.02)
-    assert metrics.measure_memorisation(0.98 * train[:200], train, held_out) < 0.1
-    assert metrics.measure_memorisation(0.98 * held_out[:200], train, held_out) > 10.0
+    train, held_out, fresh = rng.random((900, 6, 6, 1)), *rng.random((2, 300, 6, 6, 1))
+    new = rng.random((200, 6, 6, 1))
+    measure = partial(metrics.measure_memorisation, train=train, held_out=held_out, fresh=fresh)
+    assert measure(new) == pytest.approx(1.0, abs=0.02)
+    assert measure(0.98 * held_out) > 1.8
+    for third in np.split(train, 3):  # wherever the copied images stand
+        assert measure(0.98 * third) < 0.1
+        for share in (0.1, 0.5):
+            mixed = np.concatenate([new[: int(200 * (1 - share))], third[: int(200 * share)]])
+            assert measure(mixed) == pytest.approx(1.0 - share, abs=0.03)
 
 
-def test_half_copies_lie_between(rng: np.random.Generator) -> None:
-    train, held_out, new = rng.random((3, 400, 6, 6, 1))
-    half = np.concatenate([new[:100], 0.98 * train[:100]])
-    assert metrics.measure_memorisation(half, train, held_out) == pytest.approx(0.5, abs=0.1)
+def test_what_is_near_to_all_digits_is_no_copy(rng: np.random.Generator) -> None:
+    train, held_out, fresh = rng.random((900, 6, 6, 1)), *rng.random((2, 300, 6, 6, 1))
+    means = np.repeat(train.mean(axis=0)[None], 20, axis=0)
+    assert metrics.measure_memorisation(means, train, held_out, fresh) == pytest.approx(1.0, abs=0.1)
 
 
 # What is refused
@@ -241,9 +249,13 @@ def test_too_few_labels_are_refused() -> None:
         metrics.count_classes(np.zeros(99, int))
 
 
-def test_unequal_references_are_refused(rng: np.random.Generator) -> None:
-    with pytest.raises(metrics.SampleSizeError, match="5 training images against 4 held out"):
-        metrics.measure_memorisation(rng.random((3, 2)), rng.random((5, 2)), rng.random((4, 2)))
+def test_memorisation_needs_images_and_fresh_ones_of_their_own(rng: np.random.Generator) -> None:
+    images, train, held_out, fresh = rng.random((4, 5, 2))
+    with pytest.raises(metrics.SampleSizeError, match="images and fresh: no image"):
+        metrics.measure_memorisation(images[:0], train, held_out, fresh[:0])
+    for references in ((train, fresh), (fresh, held_out)):
+        with pytest.raises(metrics.SampleSizeError, match="every fresh image is one of train or held_out"):
+            metrics.measure_memorisation(images, *references, fresh)
 
 
 # Likelihoods of mixtures of fixed images

@@ -178,6 +178,17 @@ def test_frames_are_stored_as_they_are_one_under_the_other(shown: list) -> None:
     assert "--count:3;--frame:2" in shown[0]["text/html"]  # the last one stands where no script runs
 
 
+def test_another_frame_may_stand_first(shown: list) -> None:
+    for still in (1, -2):
+        page.show_frames(some_frames(), ["a", "b", "c"], alt="Dots.", still=still)
+    assert shown[0] == shown[1]
+    for told in ("--count:3;--frame:1", 'aria-valuetext="b"', 'value="1"', "<span>b</span>"):
+        assert told in shown[0]["text/html"]
+    for still in (3, -4):
+        with pytest.raises(ValueError, match=f"still is {still}; expected one of 3 frames"):
+            page.show_frames(some_frames(), ["a", "b", "c"], alt="Dots.", still=still)
+
+
 def test_frames_are_the_same_in_each_run(shown: list) -> None:
     for _ in range(2):
         page.show_frames(some_frames(), ["a", "b", "c"], alt="Dots.")

@@ -57,7 +57,7 @@ NOISE = np.array([-0.1, 0.0, 0.1, 0.05, -0.05])
 def order_rows(**changes: float) -> dict[str, np.ndarray]:
     """Measures that all see the order of the tiers, five values each; but for changes of precision, by row."""
     values = {row: float(-tier) for tier, names in enumerate(measures.TIERS) for row in names}
-    values[measures.COPIES] = -1.0
+    values |= {measures.COPIES: -1.0, measures.TENTH: -1.5}
     signs = measures.MEASURES.items()
     found = {f"{name}/{row}": sign * value + NOISE for row, value in values.items() for name, sign in signs}
     return found | {f"precision/{row}": value - NOISE for row, value in changes.items()}
@@ -78,6 +78,7 @@ def test_a_gap_against_the_order_is_negative() -> None:
     assert found["gap 4/precision, toy"][0] == pytest.approx(-1.5, abs=0.05)
     assert found["gap copies/precision, toy"][0] == pytest.approx(-0.5, abs=0.05)
     assert found["gap copies/recall, toy"][0] == pytest.approx(1.0)
+    assert found["gap tenth/recall, toy"][0] == pytest.approx(0.5)
 
 
 def test_errors_are_counted_with_their_sign() -> None:
@@ -96,12 +97,14 @@ def test_a_tiny_run_measures_every_row_and_leaves_weights(
     tiny = {"gan_steps": 4, "vae_steps": 2, "classifier_epochs": 1}
     monkeypatch.setitem(measures.RUNS, "digits", measures.RUNS["digits"] | tiny)
     found = measures.measure("digits", tmp_path)
-    rows = [row for tier in measures.TIERS for row in tier] + [measures.COPIES]
-    gaps = [f"gap {step}" for step in (1, 2, 3, 4, "copies")]
+    rows = [row for tier in measures.TIERS for row in tier] + [measures.TENTH, measures.COPIES]
+    gaps = [f"gap {step}" for step in (1, 2, 3, 4, "copies", "tenth")]
     names = {f"{measure}/{row}, digits" for measure in measures.MEASURES for row in rows}
     names |= {f"{gap}/{measure}, digits" for gap in gaps for measure in measures.MEASURES}
     assert found.keys() == names | {"accuracy/classifier, digits"}
-    assert found["memorisation/copies of training images, digits"][0] < 0.95
+    assert found["memorisation/copies of training images, digits"][0] == pytest.approx(0.0, abs=1e-6)
+    ten = [found[f"memorisation/{row}, digits"][0] for row in ("GAN", measures.TENTH)]
+    assert ten[1] / ten[0] == pytest.approx(0.9, abs=0.03)
     assert found["told apart/mean image, digits"][0] == 1.0
 
     with np.load(tmp_path / "classifier_digits.npz") as file:

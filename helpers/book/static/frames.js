@@ -6,6 +6,7 @@ for (const player of document.querySelectorAll(".book-frames .player:not([data-r
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   const pause = Math.min(600, Math.max(100, 6000 / labels.length)); // milliseconds a frame
   let timer = null;
+  let begun = false;
   const show = (frame) => {
     strip.style.setProperty("--frame", frame);
     slider.value = frame;
@@ -25,7 +26,8 @@ for (const player of document.querySelectorAll(".book-frames .player:not([data-r
   };
   button.addEventListener("click", () => {
     if (timer !== null) return stop();
-    show((Number(slider.value) + 1) % labels.length); // from the last frame, the first
+    show(begun ? (Number(slider.value) + 1) % labels.length : 0); // from the last frame, the first
+    begun = true;
     if (still.matches) return; // one frame for each press
     timer = setInterval(step, pause);
     button.textContent = "⏸";
@@ -33,6 +35,7 @@ for (const player of document.querySelectorAll(".book-frames .player:not([data-r
   });
   slider.addEventListener("input", () => {
     stop();
+    begun = true;
     show(Number(slider.value));
   });
   button.hidden = slider.hidden = false;
