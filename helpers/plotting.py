@@ -108,12 +108,17 @@ def label_lines(ax: Axes, gap: float = 1.2) -> Axes:
 
 
 def plot_latent_plane(ax: Axes, latent: np.ndarray, labels: np.ndarray) -> Axes:
-    """Draw latent vectors, (count, 2), as points in their digit's colour, with each digit at its median."""
+    """Draw latent vectors, (count, 2), as points in their digit's colour, with each digit at its median.
+
+    The points come in an order of chance, so that no digit covers another.
+    """
+    order = np.random.default_rng(0).permutation(len(latent))
+    colors = np.array(DIGIT_COLORS)[labels[order]]
+    ax.scatter(*latent[order].T, s=9, color=colors, alpha=0.7, linewidths=0)
     for digit, color in enumerate(DIGIT_COLORS):
         points = latent[labels == digit]
         if not len(points):
             continue
-        ax.scatter(points[:, 0], points[:, 1], s=9, color=color, alpha=0.7, linewidths=0)
         ax.annotate(
             str(digit),
             np.median(points, axis=0),
