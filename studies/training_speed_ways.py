@@ -50,7 +50,7 @@ class Case(NamedTuple):
 
 GAN = Case(models.GAN, "dense", width=256, latent_size=100, learning_rate=2e-3)
 CASES = {
-    "VAE": Case(models.VAE, "dense", width=300, latent_size=10, learning_rate=4e-3),
+    "VAE": Case(models.VAE, "dense", width=200, latent_size=10, learning_rate=4e-3),
     "GAN": GAN,
     "convolutional GAN": GAN._replace(network="convolutional", width=32, epoch_images=1_280),
 }

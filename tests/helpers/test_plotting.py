@@ -93,7 +93,17 @@ def test_the_latent_plane_names_each_digit_at_its_median(ax: Axes) -> None:
     assert {text.get_text(): tuple(text.xy) for text in ax.texts} == {str(d): (10.0 * d, -1.0 * d) for d in range(10)}
     drawn = np.concatenate([points.get_offsets() for points in ax.collections])
     assert sorted(map(tuple, drawn)) == sorted(map(tuple, latent))
-    assert len({tuple(points.get_facecolor()[0]) for points in ax.collections}) == 10
+    colours = [tuple(colour) for points in ax.collections for colour in points.get_facecolor()]
+    by_digit = {(int(-y), colour) for (_, y), colour in zip(drawn, colours, strict=True) if y <= 0.0}
+    assert len(by_digit) == len(set(colours)) == 10  # one for each digit, and another for each
+
+
+def test_no_digit_covers_another_in_the_plane(ax: Axes) -> None:
+    labels = np.repeat(np.arange(10), 100)
+    plotting.plot_latent_plane(ax, np.stack([labels, labels], axis=1) * 1.0, labels)
+    (points,) = ax.collections
+    changes = np.diff(np.asarray(points.get_offsets())[:, 0])
+    assert np.mean(changes != 0.0) > 0.8  # drawn one by one, not digit by digit
 
 
 def test_names_stand_at_the_ends_of_their_lines_one_above_the_other(ax: Axes) -> None:
