@@ -36,6 +36,7 @@ class Cell(NamedTuple):
     where: str
     section: str
     node: NotebookNode
+    begins: str = ""
 
     @property
     def is_code(self) -> bool:
@@ -64,12 +65,13 @@ def read_old_form(text: str | None = None) -> set[str]:
 
 
 def walk(notebook: NotebookNode) -> Iterator[Cell]:
-    """The cells in order. A cell with several headings stands under its last."""
+    """The cells in order. A cell with several headings stands under its last, and begins in the section before."""
     section = ""
     for number, node in enumerate(notebook.cells, start=1):
+        begins = section
         if node.cell_type == "markdown":
             section = [section, *headings(node.source)][-1]
-        yield Cell(f"cell {number} ({node.get('id', '')})", section, node)
+        yield Cell(f"cell {number} ({node.get('id', '')})", section, node, begins)
 
 
 def headings(source: str) -> list[str]:
@@ -282,7 +284,7 @@ def exercise_form(notebook: NotebookNode) -> list[str]:
     asked = [
         (kind, number, cell)
         for cell in cells
-        if not cell.is_code and cell.section == "Exercises"
+        if not cell.is_code and "Exercises" in (cell.begins, cell.section)
         for number, kind in re.findall(r"(?m)^\*\*(\d)\. (Warm-up|Experiment|Judgement)\b", cell.node.source)
     ]
     kinds = [kind for kind, _, _ in asked]
