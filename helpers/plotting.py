@@ -114,7 +114,7 @@ def plot_latent_plane(ax: Axes, latent: np.ndarray, labels: np.ndarray) -> Axes:
     """
     order = np.random.default_rng(0).permutation(len(latent))
     colors = np.array(DIGIT_COLORS)[labels[order]]
-    ax.scatter(*latent[order].T, s=9, color=colors, alpha=0.7, linewidths=0)
+    ax.scatter(*latent[order].T, s=9, color=colors, alpha=0.7, linewidths=0)  # type: ignore[misc]  # two coordinates
     for digit, color in enumerate(DIGIT_COLORS):
         points = latent[labels == digit]
         if not len(points):
