@@ -177,7 +177,7 @@ def find_search_gaps(site, documents):
     return [f"{name}: not in the search index" for name in documents if name not in known]
 
 
-def find_heavy_pages(site, page_limit=1_500_000, shared_limit=5_000_000):
+def find_heavy_pages(site, page_limit=2_000_000, shared_limit=5_000_000):
     """A page whose HTML and pictures, or whose scripts, styles and fonts, weigh more than the limits, in bytes."""
     complaints = []
     for name, page in read_pages(site).items():
