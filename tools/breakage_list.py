@@ -38,6 +38,8 @@ CLICKS, SHUFFLED = "reconstruction = -tf.reduce_mean(", "rng.permutation(words)"
 IMAGES, HELD_OUT = "digits.train.images,\n        config.batch_size", "held_out=digits.test.images"
 ON_TEST = {IMAGES: IMAGES.replace("train", "test")}
 ON_TEST_UNSEEN = ON_TEST | {HELD_OUT: HELD_OUT.replace("test", "train")}
+LOADED = "digits = data.load(settings.profile)\nimages = "
+SWAPPED = "settings.profile)\ndigits = digits._replace(train=digits.test, test=digits.train)"
 
 
 def of(chapter: str) -> str:
@@ -52,8 +54,6 @@ def swap(text: str) -> str:
 
 
 # A chapter hands test images to training: a run of the chapter on marked test images must refuse each of these.
-LOADED = "digits = data.load(settings.profile)\nimages = "
-SWAPPED = "settings.profile)\ndigits = digits._replace(train=digits.test, test=digits.train)"
 SPLITS_SWAPPED = [
     Breakage("VAE trained on test images, the chapter swaps the splits", of("vae"), "vae", ON_TEST_UNSEEN),
     Breakage(
@@ -95,7 +95,6 @@ BREAKAGES = [
                 ("softplus(fake_logits)", "softplus(-fake_logits)"),
             ),
             ("VAE trained on test images", of("vae"), "vae", *ON_TEST.items()),
-            ("VAE so trained, the guard given others", of("vae"), "vae", *ON_TEST_UNSEEN.items()),
             ("GAN trained on test images", TRAINING, "gan_vs_vae", (TRAINED_ON, TRAINED_ON.replace("train", "test"))),
             ("GAN so trained, the guard given others", TRAINING, "gan_vs_vae", (TRAINED_ON, swap(TRAINED_ON))),
             ("covariances counted once in the Frechet distance", METRICS, "gan", ("2.0 * cross", "1.0 * cross")),
