@@ -7,18 +7,17 @@ import time
 from functools import partial
 
 import keras
-import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from PIL import Image
 from scipy.special import softmax
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 
-from helpers import data, losses, metrics, models, networks, plotting, scorecard, training
+from helpers import data, losses, metrics, models, networks, scorecard, training
 from helpers.book import runtime
 from helpers.checks import IMAGE_SHAPE
+from studies.pictures import draw_grid
 
 SEEDS = 3
 SELECTION = "validation"
@@ -304,12 +303,3 @@ def jackknife(take, count):
     without = [take(part != left_out) for left_out in range(PARTS)]
     errors = {name: np.std([one[name] for one in without]) * (PARTS - 1) ** 0.5 for name in without[0]}
     return {name: (value, errors[name]) for name, value in take(part >= 0).items()}
-
-
-def draw_grid(images, file):
-    """Draw 100 images, (100, 28, 28, 1), ten by ten, into a grey PNG file."""
-    figure, ax = plt.subplots(figsize=(3.4, 3.4), dpi=110, layout="constrained")
-    plotting.show_images(ax, images, columns=10)
-    figure.canvas.draw()
-    Image.fromarray(np.array(figure.canvas.buffer_rgba())[..., 0]).save(file, optimize=True)
-    plt.close(figure)
