@@ -1,6 +1,28 @@
-"""GANs on MNIST, told nothing, told clusters, and told the digit asked for: how good, and how good after how long.
+"""GANs on MNIST that are told nothing, clusters, or the digit asked for: how good, and how good after how long.
 
-DOC
+A GAN that is told nothing draws strokes as sharp as those of digits, but many shapes between two digits. So a second
+one is told more, though nothing that a person had to write: k-means puts the training images into 64 clusters by
+their pixels, and the cluster is to this GAN what the digit is to the conditional one. For samples the clusters are
+drawn in their shares, so that nothing is asked for. The idea is that of Liu et al. 2020, who cluster what the
+discriminator sees. All three are one model: to be told the same label always is to be told nothing.
+
+Scores are against 2,000 test digits. Two reference rows frame them: validation digits in the place of samples, and a
+Gaussian around the mean of each class. What the GAN is compared with has a study of its own, `dcgan_tutorial`.
+
+Settings were chosen by scores against 2,000 validation digits, from few and short trainings, one seed each:
+- A profile of a step (batch 64) decided what to time: with the book's networks the discriminator takes two thirds of
+  it, its penalty a fifth of all, Adam a seventh. Penalty in every fourth step, and patches in the place of the
+  convolution at half the size, save three tenths of a step. A generator with depth to space in the place of its
+  transposed convolution saves a tenth of its own part, one with upsampling takes nearly twice as long: it stayed.
+- Patches after 450 steps: Frechet distance 4.8, coverage .36; the book's discriminator after 350 steps, which
+  take as long by the profile: 6.1 and .27. Both with the pairing loss of R3GAN and penalties on real and generated
+  images.
+- The loss of the GAN chapter, penalty on real images, after as many steps: 4.0 and .36. So that one stayed.
+- Told clusters, after 450 and 900 steps: 1.1 and .83, coverage .74 and .77, 77% and 80% read with confidence. Told
+  nothing, with the pairing loss: 4.8 and 2.8, coverage .36 and .47, 51% and 57%.
+- A running average of the generator's weights is better on the way (1.1 against 1.9 after 450 steps) and no better at
+  the end (.83 against .85), where the learning rate has fallen to zero: left out.
+Not tried: other batches, channels and sizes of the noise; all 9,000 steps at once.
 """
 
 import time
@@ -32,7 +54,7 @@ RUNS = {
         "beta_1": 0.0,
         "beta_2": 0.99,
         "penalty_weight": 0.5,
-        "steps": 12_000,
+        "steps": 9_000,
     },
     "GAN told clusters": {
         "told": "clusters",
@@ -42,7 +64,7 @@ RUNS = {
         "beta_1": 0.0,
         "beta_2": 0.99,
         "penalty_weight": 0.5,
-        "steps": 12_000,
+        "steps": 9_000,
     },
     "conditional GAN": {
         "told": "digits",
@@ -52,7 +74,7 @@ RUNS = {
         "beta_1": 0.0,
         "beta_2": 0.99,
         "penalty_weight": 0.5,
-        "steps": 12_000,
+        "steps": 9_000,
     },
 }
 
@@ -139,7 +161,7 @@ def measure_gan(label, run, digits, seed, folder, build):
     labels = find_labels(digits.train, run["told"], seed)
     labelling = time.process_time() - begun
     keras.utils.set_random_seed(seed)
-    gan = build(run, 1 + labels.max(), seed)
+    gan = build(run, 1 + int(labels.max()), seed)
     latent = models.draw_latent(scorer.count, gan.latent_size, seed=4)
     asked = labels[: scorer.count]  # in the shares of the data
     shown_latent, shown_labels = choose_shown(run, gan.latent_size, asked)

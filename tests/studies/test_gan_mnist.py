@@ -1,6 +1,6 @@
 """The studies of GANs on MNIST, on tiny data and in a few steps."""
 
-import importlib.util
+import importlib
 from pathlib import Path
 
 import keras
@@ -11,28 +11,20 @@ from helpers import data, models, networks, training
 from helpers.checks import IMAGE_SHAPE
 from helpers.scorecard import Scorer
 from tools import recording, studies
-from tools.notebook_files import ROOT
 
 LATENT_SIZE = 6
-
-
-def load_study(name: str) -> object:
-    """A study as a module, loaded as tools.studies loads it."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "studies" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-gan_mnist, dcgan_tutorial = load_study("gan_mnist"), load_study("dcgan_tutorial")
+gan_mnist, dcgan_tutorial = (importlib.import_module(f"studies.{name}") for name in ("gan_mnist", "dcgan_tutorial"))
 
 
 # The study of our GANs
 
 
+SMALL = {"channels": 2, "steps": 4, "batch_size": 16}
+
+
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The study on scikit-learn's digits, in four steps."""
+    """The studies on scikit-learn's digits, in four steps."""
     monkeypatch.setenv("BOOK_PROFILE", "quick")
     monkeypatch.setenv("BOOK_SEED", "0")
     for study in (gan_mnist, dcgan_tutorial):
@@ -40,9 +32,10 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gan_mnist, "EPOCHS", 2)
     monkeypatch.setattr(gan_mnist, "SHOWN", (0, 2))
     monkeypatch.setattr(gan_mnist, "CLUSTERS", 5)
-    for label, run in gan_mnist.RUNS.items():
-        small = {"channels": 2, "steps": 4, "batch_size": 16}
-        monkeypatch.setitem(gan_mnist.RUNS, label, run | (small if "steps" in run else {}))
+    for study in (gan_mnist, dcgan_tutorial):
+        for label, run in study.RUNS.items():
+            small = {name: size for name, size in SMALL.items() if name in run and "steps" in run}
+            monkeypatch.setitem(study.RUNS, label, run | small)
 
 
 def form_entries(measured: dict) -> dict:
@@ -233,3 +226,28 @@ def test_states_of_other_settings_are_refused(few: data.Digits, scorer: Scorer, 
 def test_the_tutorial_learns_from_training_images_only(few: data.Digits, scorer: Scorer, tmp_path: Path) -> None:
     with pytest.raises(data.LeakError):
         train_tutorial(few._replace(train=few.test), scorer, tmp_path)
+
+
+@pytest.mark.usefixtures("tiny", "few")
+def test_the_study_measures_the_tutorial_on_fair_terms(tmp_path: Path) -> None:
+    label = "tutorial networks by our recipe"
+    measured = form_entries(dcgan_tutorial.measure(label, tmp_path))
+    assert measured.keys() >= {f"{name}/{label}" for name in SCORES | {"parameters", "seconds"}}
+    assert (tmp_path / f"{label.replace(' ', '_')}.png").exists()
+
+
+def test_the_tutorials_networks_keep_their_sizes_under_the_recipe() -> None:
+    run = dcgan_tutorial.RUNS["tutorial networks by our recipe"]
+    gan, tutorial = dcgan_tutorial.build_for_recipe(run, 1, seed=0), dcgan_tutorial.Tutorial(65, 1e-4, seed=0)
+    for one, other in ((gan.generator, tutorial.generator), (gan.discriminator, tutorial.discriminator)):
+        assert one.count_params() == other.count_params()
+    images = gan.sample(3, seed=0)
+    assert 0.0 <= images.min() < images.max() <= 1.0
+
+
+def test_the_recipe_on_fair_terms_is_that_of_our_gan() -> None:
+    ours = gan_mnist.RUNS["GAN"]
+    longer = dcgan_tutorial.RUNS["GAN for ten times the steps"]
+    assert longer == ours | {"steps": 10 * ours["steps"]}
+    theirs = dcgan_tutorial.RUNS["tutorial networks by our recipe"]
+    assert theirs == {name: ours[name] for name in ours if name != "channels"} | {"steps": theirs["steps"]}
