@@ -38,7 +38,7 @@ RUNS = {
         "beta_1": 0.0,
         "beta_2": 0.99,
         "penalty_weight": 0.5,
-        "steps": 1_800,
+        "steps": 1_200,
     },
     "GAN for ten times the steps": {
         "told": "nothing",
@@ -48,7 +48,7 @@ RUNS = {
         "beta_1": 0.0,
         "beta_2": 0.99,
         "penalty_weight": 0.5,
-        "steps": 90_000,
+        "steps": 60_000,
     },
 }
 

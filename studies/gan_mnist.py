@@ -22,7 +22,10 @@ Settings were chosen by scores against 2,000 validation digits, from few and sho
   nothing, with the pairing loss: 4.8 and 2.8, coverage .36 and .47, 51% and 57%.
 - A running average of the generator's weights is better on the way (1.1 against 1.9 after 450 steps) and no better at
   the end (.83 against .85), where the learning rate has fallen to zero: left out.
-Not tried: other batches, channels and sizes of the noise; all 9,000 steps at once.
+- This code, told clusters, 2,400 steps on a busy machine: .53, .88 and 83% after 198 s, with seed 0; 1.0 after 53 s.
+  The share read with confidence was still rising, and so there are 6,000 steps. Its memorisation ratio was 1.02: no
+  copies, though a cluster has some eight hundred images.
+Not tried: other numbers of clusters, batches, channels and sizes of the noise.
 """
 
 import time
@@ -54,7 +57,7 @@ RUNS = {
         "beta_1": 0.0,
         "beta_2": 0.99,
         "penalty_weight": 0.5,
-        "steps": 9_000,
+        "steps": 6_000,
     },
     "GAN told clusters": {
         "told": "clusters",
@@ -64,7 +67,7 @@ RUNS = {
         "beta_1": 0.0,
         "beta_2": 0.99,
         "penalty_weight": 0.5,
-        "steps": 9_000,
+        "steps": 6_000,
     },
     "conditional GAN": {
         "told": "digits",
@@ -74,7 +77,7 @@ RUNS = {
         "beta_1": 0.0,
         "beta_2": 0.99,
         "penalty_weight": 0.5,
-        "steps": 9_000,
+        "steps": 6_000,
     },
 }
 
