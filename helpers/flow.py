@@ -39,7 +39,8 @@ def flow_loss(guess: tf.Tensor, target: tf.Tensor, time: tf.Tensor) -> tf.Tensor
     velocities differ by (guess - target) / (1 - time); the time left is not taken to be below LEAST_LEFT.
     Source: Lipman et al. 2023, equation 9, for straight lines.
     """
-    return tf.reduce_mean(tf.square((guess - target) / tf.maximum(1.0 - time, LEAST_LEFT)))
+    left = tf.maximum(1.0 - time, LEAST_LEFT)
+    return tf.reduce_mean(tf.square((guess - target) / left))
 
 
 def follow_euler(velocity: Velocity, state: tf.Tensor, steps: Any) -> tf.Tensor:

@@ -95,14 +95,16 @@ def train_flow(
     learning_rate: float,
     steps_per_epoch: int,
     epochs: int,
+    beta_2: float = 0.99,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int = 0,
 ) -> dict[str, list[float]]:
     """Train a flow.FlowMatching on the training images of digits; return the history, {name: values by epoch}.
 
-    One that takes labels gets theirs too. Otherwise as train_gan, with one optimiser and Adam's own beta_1.
+    One that takes labels gets theirs too. Otherwise as train_gan, with one optimiser and Adam's own beta_1; beta_2 has a shorter memory
+    than Adam's, as the sizes of gradients differ from batch to batch with the times drawn.
     """
-    optimizer = build_optimizer(learning_rate, epochs * steps_per_epoch)
+    optimizer = build_optimizer(learning_rate, epochs * steps_per_epoch, beta_2=beta_2)
     optimizer.build(model.trainable_variables)
     model.compile(optimizer, steps_per_execution=find_steps_per_call(steps_per_epoch))
     labels = digits.train.labels if model.classes else None
