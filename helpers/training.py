@@ -101,8 +101,8 @@ def train_flow(
 ) -> dict[str, list[float]]:
     """Train a flow.FlowMatching on the training images of digits; return the history, {name: values by epoch}.
 
-    One that takes labels gets theirs too. Otherwise as train_gan, with one optimiser and Adam's own beta_1; beta_2 has a shorter memory
-    than Adam's, as the sizes of gradients differ from batch to batch with the times drawn.
+    One that takes labels gets theirs too. beta_2: less than Adam's own, for gradients whose sizes differ with the times
+    that a batch draws. Otherwise as train_gan, with one optimiser and Adam's own beta_1.
     """
     optimizer = build_optimizer(learning_rate, epochs * steps_per_epoch, beta_2=beta_2)
     optimizer.build(model.trainable_variables)
