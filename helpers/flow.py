@@ -168,4 +168,5 @@ class FlowMatching(SeededModel):
         """Return the images, (count, 28, 28, 1), at which latent vectors, (count, 784), arrive."""
         follow = follow_heun if heun else follow_euler
         state = follow(lambda state, time: self.find_velocity(state, time, labels), latent, steps)
-        return tf.reshape(0.5 * (state + 1.0), (-1, *IMAGE_SHAPE))
+        grey = tf.clip_by_value(0.5 * (state + 1.0), 0.0, 1.0)  # rounding leaves it by 1e-7
+        return tf.reshape(grey, (-1, *IMAGE_SHAPE))
