@@ -24,7 +24,7 @@ from tools.digest import canonical, strip
 from tools.notebook_files import book_metadata, chapters, code_cells, read
 
 pytestmark = pytest.mark.runs_chapters
-MODULES = ("data", "losses", "models", "networks", "training")
+MODULES = ("data", "flow", "losses", "models", "networks", "training")
 RUN = {"setup", "imports", "config", "for_exercises", "same_as", "same_network", "same_step"}
 STEPS, BATCH_SIZE = 3, 16
 NUMBERED = {"name", "build_config", "inbound_nodes", "input_layers", "output_layers"}

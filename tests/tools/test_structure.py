@@ -16,11 +16,12 @@ MODULES = TAUGHT | BOOK
 # Which modules of helpers each may import; all else stands on its own.
 MAY_IMPORT = {
     "data": {"checks"},
+    "flow": {"checks", "models", "seeded"},
     "networks": {"checks"},
     "models": {"checks", "losses", "seeded"},
     "seeded": {"checks"},
     "scorecard": {"book.bands", "checks", "data", "metrics", "networks"},
-    "training": {"data", "models"},
+    "training": {"data", "flow", "models"},
     "book.page": {"plotting"},
     "book.bands": {"book.verdicts"},
     "book.records": {"book.bands"},
@@ -29,6 +30,7 @@ EXPECTED = {
     "checks",
     "data",
     "diagnosis",
+    "flow",
     "losses",
     "metrics",
     "models",
@@ -46,7 +48,7 @@ EXPECTED = {
     "book.verdicts",
 }
 MAX_LINES = 220  # of a module
-MAX_TAUGHT, MAX_BOOK = 1_200, 700  # of what chapters teach, and of what holds the book together
+MAX_TAUGHT, MAX_BOOK = 1_320, 700  # of what chapters teach, three models by now; of what holds the book together
 
 
 def parsed(path: Path) -> ast.Module:
