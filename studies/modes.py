@@ -206,7 +206,7 @@ def measure_run(run, label, folder, seed):
 
 def draw_figure(points, name, file):
     """Draw points, (count, 2), into a PNG file, over the whole of the mixture of that name."""
-    figure, ax = plt.subplots(figsize=(2.6, 2.6), dpi=110, layout="constrained")
+    figure, ax = plt.subplots(figsize=(2.6, 2.6), dpi=220, layout="constrained")
     ax.scatter(*points.T, s=2, alpha=0.3, linewidths=0)
     reach = 1.25 * np.abs(MIXTURES[name]().centers).max()
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="$x_1$", ylabel="$x_2$", aspect="equal")

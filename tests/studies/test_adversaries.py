@@ -190,6 +190,7 @@ def test_a_pack_is_things_side_by_side_each_used_once() -> None:
 
 def find_accuracy(packed: int) -> float:
     """How often a trained discriminator is right about points that agree in pairs on a mode, against real ones."""
+    tf.config.run_functions_eagerly(False)
     gan = build_gan(packed=packed, steps=150, batch_size=256)
 
     def draw(step: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -199,8 +200,9 @@ def find_accuracy(packed: int) -> float:
         points = RING.centers[modes] + RING.sigma * rng.standard_normal((2, 512, 2))
         return tuple(gan.pack(tf.constant(one, tf.float32)) for one in points)
 
+    update = tf.function(gan._update_discriminator)
     for step in range(gan.run["steps"]):
-        gan._update_discriminator(*draw(step), tf.constant(step))
+        update(*draw(step), tf.constant(step))
     real, fake = (gan.discriminator(packs).numpy() for packs in draw(10_000))
     return float(np.mean(real > 0.0) + np.mean(fake < 0.0)) / 2
 

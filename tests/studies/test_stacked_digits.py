@@ -11,6 +11,7 @@ from helpers import data
 from helpers.scorecard import Scorer
 from studies import stacked_digits as study
 
+SMALL = {"SCORED": 200, "GENERATOR_WIDTHS": (8,), "DISCRIMINATOR_WIDTHS": (8,), "STEPS_PER_PART": 2}
 METHODS = {"plain GAN": {}, "PacGAN2": {"packed": 2}, "stabilised GAN": {"stabilised": True}}
 
 
@@ -18,7 +19,7 @@ METHODS = {"plain GAN": {}, "PacGAN2": {"packed": 2}, "stabilised GAN": {"stabil
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOOK_PROFILE", "quick")
     monkeypatch.setenv("BOOK_SEED", "0")
-    for name, value in {"SCORED": 200, "WIDTH": 8, "CHANNELS": 2, "STEPS_PER_PART": 2}.items():
+    for name, value in SMALL.items():
         monkeypatch.setattr(study, name, value)
     for label, run in study.RUNS.items():
         small = {} if "triples" in run else {"steps": 4, "batch_size": 16}
