@@ -30,11 +30,8 @@ SELECTION = "validation"  # fresh draws of the mixture, by other seeds
 RUNS = {
     "real data, ring": {"mixture": "ring", "steps": 0, "seeds": 1},
     "real data, grid": {"mixture": "grid", "steps": 0, "seeds": 1},
-    "stabilised GAN, ring": {"mixture": "ring", "stabilised": True},
     "stabilised GAN, grid": {"mixture": "grid", "stabilised": True},
-    "plain GAN, ring": {"mixture": "ring", "steps": 80_000},
     "plain GAN, grid": {"mixture": "grid", "steps": 80_000},
-    "PacGAN2, ring": {"mixture": "ring", "packed": 2, "steps": 110_000},
     "PacGAN2, grid": {"mixture": "grid", "packed": 2, "steps": 110_000},
     "PacGAN2, grid, networks of the paper": {
         "mixture": "grid",
@@ -60,6 +57,9 @@ RUNS = {
         "looked_at": (20_000, 100_000, 200_000),
         "seeds": 1,
     },
+    "stabilised GAN, ring": {"mixture": "ring", "stabilised": True},
+    "plain GAN, ring": {"mixture": "ring", "steps": 80_000},
+    "PacGAN2, ring": {"mixture": "ring", "packed": 2, "steps": 110_000},
 }
 DEFAULTS = adversaries.DEFAULTS | {
     "pacgan_networks": False,  # else the small ones of the study
