@@ -77,7 +77,7 @@ UNITS = {"modes": "modes", "high_quality": "share", "reverse_kl": "nats", "sprea
 LATENT_SIZE = 2
 WIDTH = 64
 STEEPNESS = 300.0  # of the first layer of the generator, at the start
-STEPS_PER_PART = 20_000  # between two states that are kept
+STEPS_PER_PART = 2_500  # between two states that are kept
 FIRST_DRAW = 1_000  # seeds of what is scored: none of them is that of points to learn from
 
 
