@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -34,6 +35,19 @@ def test_methods_differ_in_nothing_but_the_method_and_its_steps() -> None:
         found = study.RUNS[label]
         assert {name: value for name, value in found.items() if name not in ("steps", "seeds")} == run
         assert set(found) <= {"seeds", *study.DEFAULTS, "steps"}
+
+
+@pytest.mark.parametrize("packed", [1, 2])
+def test_shared_weights_treat_all_digits_alike(packed: int) -> None:
+    """Moving a digit to another channel moves what is made of it, and nothing else."""
+    generator, discriminator = study.build_generator(True), study.build_discriminator(packed, True)
+    codes = tf.random.stateless_normal((2, 3, study.CODE_SIZE), (1, 2))
+    draw = keras.Sequential(generator.layers[4:])  # after the codes
+    assert draw(codes[:, ::-1]).numpy() == pytest.approx(draw(codes).numpy()[..., ::-1], abs=1e-5)
+    assert generator.output_shape[1:] == (28, 28, 3)
+    look = keras.Model(discriminator.inputs, discriminator.layers[5].output)
+    stacks = tf.random.stateless_uniform((2, 28, 28, 3 * packed), (1, 2))
+    assert look(stacks[..., ::-1]).numpy() == pytest.approx(look(stacks).numpy()[:, ::-1], abs=1e-4)
 
 
 def test_states_divide_the_steps_of_each_run() -> None:
@@ -89,6 +103,15 @@ def test_triples_are_counted_by_their_digits() -> None:
     assert (counts[7], counts[999], counts.sum()) == (2, 1, 3)
 
 
+def test_dependence_is_what_single_digits_do_not_explain() -> None:
+    uneven = np.arange(1, 11)
+    apart = np.einsum("a,b,c->abc", uneven, uneven, np.full(10, 4)).ravel()
+    assert study.measure_dependence(apart) == pytest.approx(0.0, abs=1e-9)
+    together = np.zeros((10, 10, 10), int)
+    together[range(10), range(10), range(10)] = 5  # each digit as likely as another, but three times the same
+    assert study.measure_dependence(together.ravel()) == pytest.approx(2.0 * math.log(10.0))
+
+
 def test_digits_are_read_channel_by_channel(digits: data.Digits, scorer: Scorer) -> None:
     stacks, _ = study.stack_digits(digits.test, 1_000, 40, seed=1)
     read, chances = study.read_stacks(scorer.classifier, stacks)
@@ -128,7 +151,7 @@ def test_a_run_is_measured(label: str, tmp_path: Path) -> None:
     found = study.measure(label, tmp_path)
     real = "triples" in study.RUNS[label]
     more = {"true_modes", "true_reverse_kl", "read_right"} if real else {"seconds", "parameters"}
-    assert set(found) == {f"{name}/{label}" for name in {"modes", "reverse_kl", "confident"} | more}
+    assert set(found) == {f"{name}/{label}" for name in {"modes", "reverse_kl", "dependence", "confident"} | more}
     assert {len(entry) for entry in found.values()} == {3 if "seeds" in study.RUNS[label] else 2}
     assert all(np.isfinite(entry[0]) for entry in found.values())
     assert len(list(tmp_path.glob("*.png"))) == 1
