@@ -108,7 +108,7 @@ class NormalPrior(layers.Layer):
 class FlowPrior(NormalPrior):
     """N(0, I) seen through invertible steps, each of which scales and shifts one half by what the other half says.
 
-    The halves take turns. At the start each step is the identity, so that the prior is N(0, I).
+    The halves take turns. At the start no step changes anything, so that the prior is N(0, I).
     Source: Dinh et al. 2017, section 3; as a prior of a VAE: Xu et al. 2019.
     """
 
@@ -118,13 +118,14 @@ class FlowPrior(NormalPrior):
 
     def call(self, latent):
         """Return the log density, (...), of latent vectors, (..., latent_size), by the change of variables."""
-        kept, moved = tf.split(latent, 2, axis=-1)
-        log_volume = tf.zeros(tf.shape(latent)[:-1])
+        kept, moved = tf.split(tf.reshape(latent, (-1, latent.shape[-1])), 2, axis=-1)
+        log_volume = 0.0
         for coupling in self.couplings:
             log_scale, shift = coupling(kept)
             kept, moved = moved * tf.exp(log_scale) + shift, kept
             log_volume += tf.reduce_sum(log_scale, axis=-1)
-        return super().call(tf.concat([kept, moved], axis=-1)) + log_volume
+        log_density = super().call(tf.concat([kept, moved], axis=-1)) + log_volume
+        return tf.reshape(log_density, tf.shape(latent)[:-1])
 
     def transform(self, noise):
         """Return draws, (count, latent_size): the same steps backwards."""
@@ -136,8 +137,8 @@ class FlowPrior(NormalPrior):
 
 
 def build_coupling(half, width):
-    """Return a network from one half of a latent vector, (..., half), to log-scale and shift of the other."""
-    kept = keras.Input((None, half))
+    """Return a network from one half of a latent vector, (batch, half), to log-scale and shift of the other."""
+    kept = keras.Input((half,))
     hidden = layers.Dense(width, activation="silu")(kept)
     hidden = layers.Dense(width, activation="silu")(hidden)
     log_scale = layers.Dense(half, activation="tanh", kernel_initializer="zeros")(hidden)

@@ -21,7 +21,6 @@ from scipy.special import logsumexp
 
 from helpers import data, metrics, training
 from helpers.book import runtime
-from studies.gan_mnist import draw_grid
 from studies.likelihood_models import (
     BoundVAE,
     FlowPrior,
@@ -31,6 +30,7 @@ from studies.likelihood_models import (
     build_convolutional,
     build_dense,
 )
+from studies.pictures import draw_grid
 
 SEEDS = 1
 SELECTION = "validation"
