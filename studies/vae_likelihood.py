@@ -185,14 +185,14 @@ def train(vae, images, held_out, looked_at, run, folder):
     optimizer = FusedAdam(keras.optimizers.schedules.CosineDecay(run["learning_rate"], last * steps))
     checkpoint = training.Checkpoint(folder / "training.npz", CHECKPOINT_EPOCHS)
     batches = data.make_batches(images, run["batch_size"], vae.seed, held_out, binary=True, start=checkpoint.read)
-    looks, found, begun = [round(last * share) for share in LOOKS], {}, 0
+    marks, found, begun = [round(last * share) for share in LOOKS], {}, 0
     for samples, end in run["phases"]:
         vae.samples = samples
         vae.compile(optimizer, steps_per_execution=training.find_steps_per_call(steps))
-        for epoch in (*(look for look in looks if begun < look < end), end):
+        for epoch in (*(mark for mark in marks if begun < mark < end), end):
             vae.fit(batches, epochs=epoch, steps_per_epoch=steps, callbacks=[checkpoint], verbose=0)
-            if epoch in looks:
-                place = f"look_{looks.index(epoch) + 1}"
+            if epoch in marks:
+                place = f"look_{marks.index(epoch) + 1}"
                 nlls, seconds = look(vae, looked_at, run["rows"], folder / f"{place}.npz", checkpoint.seconds)
                 found |= {f"{place}_nll": (*average(nlls), "nats"), f"{place}_seconds": (seconds, 0.0, CPU)}
         begun = end
