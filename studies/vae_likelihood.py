@@ -14,6 +14,11 @@ An earlier record trained on 50,000 images with Keras's Adam, a standard normal 
 for k = 1 after 220 epochs, 87.7 for k = 1 then 5 after 125. That the better bound did worse came of equal seconds: a
 step of five samples takes more than twice as long as a step of one, so that it had 57 % of the updates. Burda et al.
 give each bound the same updates. Here IWAE has three quarters of the VAE's, and its last ones count five samples.
+Tried, in CPU ms a step of 200 images on a busy core: one sample 33, five 80, a flow prior 44, a VampPrior of 500 images
+68, batches of 100 and 500 images 21 and 60; of each, Keras's Adam takes 11 and ours 5. A flow prior needs no warm-up:
+trained along from the start, the negative ELBO of 1,000 validation images is 99.2 after six passes. Bfloat16 products
+were 1.2 to 2.6 times as fast on this CPU and are not used: others would be slower by them. None of the rows has been
+tuned at its full length.
 """
 
 import time
