@@ -1,4 +1,4 @@
-"""Figures: each function draws on an Axes that it is given and returns it; none of them shows anything."""
+"""Figures: each function that draws does so on an Axes that it is given and returns it; none shows anything."""
 
 import itertools
 import sys
@@ -9,6 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from PIL import Image
 
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGIT_COLORS = plt.colormaps["tab10"].colors
@@ -155,6 +157,17 @@ def tile_images(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         canvas[top : top + height, left : left + width] = image
     return canvas
+
+
+def reduce_colours(figure: Figure, colours: int = 16) -> Image.Image:
+    """Return a figure as a picture of few colours, for the end of a cell, and close it.
+
+    A grid of grey images takes a third of the bytes so: a chapter holds two megabytes.
+    """
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]  # of Agg's canvas
+    plt.close(figure)
+    return Image.fromarray(pixels).quantize(colours, method=Image.Quantize.MAXCOVERAGE)
 
 
 def _find_shell() -> Any:

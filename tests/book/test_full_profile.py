@@ -21,11 +21,7 @@ from helpers.checks import IMAGE_SHAPE
 from tools.breakage_list import SPLITS_SWAPPED, Breakage, apply
 from tools.notebook_files import ROOT, chapters, code_cells, read
 
-pytestmark = [
-    pytest.mark.runs_chapters,
-    # TensorFlow says so of every map of a dataset; of those it may build graphs.
-    pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly:UserWarning"),
-]
+pytestmark = pytest.mark.runs_chapters
 # What whole numbers in a config are cut to, by the last word of their names; the others are users, units, dimensions.
 REPEATED = {"epochs": 6, "looks": 8, "steps": 3, "samples": 6, "draws": 300, "copies": 4}
 SIZES = {"batch": 32, "size": 32, "images": 400, "shown": 16, "out": 32, "width": 32, "widths": 64}
@@ -129,11 +125,13 @@ def run_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 
 
 @pytest.fixture(autouse=True)
-def run_eagerly() -> Iterator[None]:
-    """No graphs: building one takes seconds, a waste where it runs once. nbval sees them built in quick."""
-    tf.config.run_functions_eagerly(True)
+def run_eagerly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No graphs of models: building one takes seconds, a waste where it runs once. nbval sees them built in quick.
+
+    A chapter's own functions keep theirs: they stand in loops.
+    """
+    monkeypatch.setattr(keras.Model, "run_eagerly", property(lambda model: True, lambda model, value: None))
     yield
-    tf.config.run_functions_eagerly(False)
     keras.backend.clear_session()
     plt.close("all")
 

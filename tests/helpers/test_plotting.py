@@ -177,3 +177,15 @@ def test_the_style_pins_size_and_resolution() -> None:
         assert tuple(figure.get_size_inches() * figure.dpi) == (770.0, 352.0)
         assert plt.rcParams["savefig.bbox"] in (None, "standard")
         plt.close(figure)
+
+
+def test_a_picture_of_few_colours_is_still_the_figure() -> None:
+    figure, ax = plt.subplots(figsize=(2, 1), dpi=100)
+    ax.imshow(np.linspace(0, 1, 200).reshape(10, 20), cmap="gray")
+    ax.set_axis_off()
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
+    picture = plotting.reduce_colours(figure, 16)
+    assert len(np.unique(np.asarray(picture))) <= 16
+    assert np.abs(np.asarray(picture.convert("RGB")).astype(int) - pixels).max() < 20
+    assert not plt.fignum_exists(figure.number)

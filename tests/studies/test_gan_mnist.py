@@ -1,6 +1,6 @@
 """The studies of GANs on MNIST, on tiny data and in a few steps."""
 
-import importlib.util
+import importlib
 from pathlib import Path
 
 import keras
@@ -11,36 +11,31 @@ from helpers import data, models, networks, training
 from helpers.checks import IMAGE_SHAPE
 from helpers.scorecard import Scorer
 from tools import recording, studies
-from tools.notebook_files import ROOT
 
 LATENT_SIZE = 6
-
-
-def load_study(name: str) -> object:
-    """A study as a module, loaded as tools.studies loads it."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "studies" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-gan_mnist, dcgan_tutorial = load_study("gan_mnist"), load_study("dcgan_tutorial")
+gan_mnist, dcgan_tutorial = (importlib.import_module(f"studies.{name}") for name in ("gan_mnist", "dcgan_tutorial"))
 
 
 # The study of our GANs
 
 
+SMALL = {"channels": 2, "steps": 4, "batch_size": 16}
+
+
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The study on scikit-learn's digits, in four steps."""
+    """The studies on scikit-learn's digits, in four steps."""
     monkeypatch.setenv("BOOK_PROFILE", "quick")
     monkeypatch.setenv("BOOK_SEED", "0")
     for study in (gan_mnist, dcgan_tutorial):
         monkeypatch.setattr(study, "LOOKED_AT", (1, 2))
     monkeypatch.setattr(gan_mnist, "EPOCHS", 2)
-    for label, run in gan_mnist.RUNS.items():
-        small = run | {"channels": 2, "steps": 4, "batch_size": 16}
-        monkeypatch.setitem(gan_mnist.RUNS, label, small if run else run)
+    monkeypatch.setattr(gan_mnist, "SHOWN", (0, 2))
+    monkeypatch.setattr(gan_mnist, "CLUSTERS", 5)
+    for study in (gan_mnist, dcgan_tutorial):
+        for label, run in study.RUNS.items():
+            small = {name: size for name, size in SMALL.items() if name in run and "steps" in run}
+            monkeypatch.setitem(study.RUNS, label, run | small)
 
 
 def form_entries(measured: dict) -> dict:
@@ -49,11 +44,12 @@ def form_entries(measured: dict) -> dict:
     return recording.collect_metrics([{"seed": 0, "metrics": entries}])
 
 
-SCORES = {"frechet", "told_apart", "coverage"}
+SCORES = {"frechet", "told_apart", "coverage", "confident"}
+GANS = ("GAN", "GAN told clusters", "conditional GAN")
 
 
 @pytest.mark.usefixtures("tiny")
-@pytest.mark.parametrize("label", ["GAN", "conditional GAN"])
+@pytest.mark.parametrize("label", GANS)
 def test_the_study_measures_a_gan(label: str, tmp_path: Path) -> None:
     measured = form_entries(gan_mnist.measure(label, tmp_path))
     more = {"as_asked"} if label == "conditional GAN" else set()
@@ -62,7 +58,9 @@ def test_the_study_measures_a_gan(label: str, tmp_path: Path) -> None:
     last = measured[f"frechet/{label}, step 4"]
     assert last["value"] == measured[f"frechet/{label}"]["value"]
     assert measured[f"seconds/{label}, step 4"]["value"] == measured[f"seconds/{label}"]["value"]
-    assert [file.suffix for file in tmp_path.iterdir()] == [".png"]
+    name = label.replace(" ", "_")
+    assert {file.name for file in tmp_path.iterdir()} == {f"{name}{end}.png" for end in ("_step_0", "_step_4", "")}
+    assert (tmp_path / f"{name}.png").read_bytes() == (tmp_path / f"{name}_step_4.png").read_bytes()
 
 
 @pytest.mark.usefixtures("tiny")
@@ -74,20 +72,63 @@ def test_the_study_measures_its_references(tmp_path: Path) -> None:
     assert real["value"] + 3 * real["standard_error"] < trivial["value"]
 
 
+def build_small(label: str, classes: int) -> tuple:
+    """A run with narrow networks, and its untrained GAN."""
+    run = gan_mnist.RUNS[label] | {"channels": 2}
+    return run, gan_mnist.build_gan(run, classes, seed=0)
+
+
 def test_only_training_images_reach_a_gan(digits: data.Digits) -> None:
+    run, gan = build_small("GAN", 1)
     leaked = digits._replace(train=digits.test)
-    for label in ("GAN", "conditional GAN"):
-        run = gan_mnist.RUNS[label] | {"channels": 2}
-        with pytest.raises(data.LeakError):
-            gan_mnist.train(gan_mnist.build_gan(run, 0), leaked, run, None)
+    with pytest.raises(data.LeakError):
+        gan_mnist.train(gan, leaked, np.zeros_like(leaked.train.labels), run, [])
+
+
+def test_a_gan_told_nothing_draws_the_same_under_its_one_label() -> None:
+    run, gan = build_small("GAN", 1)
+    latent, labels = gan_mnist.choose_shown(run, gan.latent_size, np.zeros(7, np.int64))
+    assert not labels.any()
+    np.testing.assert_array_equal(gan.generate(latent, labels), gan.generate(latent))
 
 
 def test_ten_of_each_digit_are_drawn_in_rows_from_the_same_noises() -> None:
-    run = gan_mnist.RUNS["conditional GAN"] | {"channels": 2}
-    gan = gan_mnist.build_gan(run, 0)
-    latent = models.draw_latent(10, gan.latent_size, seed=2)
-    rows = gan_mnist.draw_samples(gan, run).reshape(10, 10, 28, 28, 1)
-    np.testing.assert_allclose(rows[7], gan.generate(latent, [7] * 10), atol=1e-6)
+    run, gan = build_small("conditional GAN", 10)
+    latent, labels = gan_mnist.choose_shown(run, gan.latent_size, np.zeros(7, np.int64))
+    rows = gan.generate(latent, labels).reshape(10, 10, 28, 28, 1)
+    np.testing.assert_allclose(rows[7], gan.generate(latent[:10], [7] * 10), atol=1e-6)
+
+
+def test_clusters_are_found_without_digits(digits: data.Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gan_mnist, "CLUSTERS", 20)
+    clusters = gan_mnist.find_labels(digits.train, "clusters", seed=0)
+    shuffled = digits.train._replace(labels=np.roll(digits.train.labels, 1))
+    np.testing.assert_array_equal(clusters, gan_mnist.find_labels(shuffled, "clusters", seed=0))
+    counts = np.array([np.bincount(digits.train.labels[clusters == one], minlength=10) for one in range(20)])
+    assert counts.sum(axis=1).min() > 0
+    assert 0.6 < counts.max(axis=1).sum() / counts.sum() < 0.99  # each is mostly one digit
+
+
+@pytest.mark.parametrize(("step", "weight"), [(0, 2.0), (1, 0.0), (3, 0.0), (4, 2.0)])
+def test_the_penalty_comes_in_every_fourth_step_with_four_times_the_weight(step: int, weight: float) -> None:
+    run, lazy = build_small("GAN", 1)
+    assert (run["penalty_weight"], gan_mnist.PENALTY_EVERY) == (0.5, 4)
+    plain = models.ConditionalGAN(*map(copy, (lazy.generator, lazy.discriminator)), seed=0, penalty_weight=weight)
+    images = np.random.default_rng(0).random((8, 28, 28, 1), np.float32)
+    for gan in (lazy, plain):
+        gan.compile(*(keras.optimizers.SGD(0.1) for _ in range(2)))
+        for optimizer in gan.optimizers:
+            optimizer.iterations.assign(step)
+        gan.train_on_batch(images, np.zeros(8, np.int64))
+    for one, other in zip(lazy.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-7)
+
+
+def copy(network: keras.Model) -> keras.Model:
+    """The same network with the same weights, in variables of its own."""
+    twin = keras.models.clone_model(network)
+    twin.set_weights(network.get_weights())
+    return twin
 
 
 def test_the_jackknife_knows_the_error_of_a_mean() -> None:
@@ -185,3 +226,28 @@ def test_states_of_other_settings_are_refused(few: data.Digits, scorer: Scorer, 
 def test_the_tutorial_learns_from_training_images_only(few: data.Digits, scorer: Scorer, tmp_path: Path) -> None:
     with pytest.raises(data.LeakError):
         train_tutorial(few._replace(train=few.test), scorer, tmp_path)
+
+
+@pytest.mark.usefixtures("tiny", "few")
+def test_the_study_measures_the_tutorial_on_fair_terms(tmp_path: Path) -> None:
+    label = "tutorial networks by our recipe"
+    measured = form_entries(dcgan_tutorial.measure(label, tmp_path))
+    assert measured.keys() >= {f"{name}/{label}" for name in SCORES | {"parameters", "seconds"}}
+    assert (tmp_path / f"{label.replace(' ', '_')}.png").exists()
+
+
+def test_the_tutorials_networks_keep_their_sizes_under_the_recipe() -> None:
+    run = dcgan_tutorial.RUNS["tutorial networks by our recipe"]
+    gan, tutorial = dcgan_tutorial.build_for_recipe(run, 1, seed=0), dcgan_tutorial.Tutorial(65, 1e-4, seed=0)
+    for one, other in ((gan.generator, tutorial.generator), (gan.discriminator, tutorial.discriminator)):
+        assert one.count_params() == other.count_params()
+    images = gan.sample(3, seed=0)
+    assert 0.0 <= images.min() < images.max() <= 1.0
+
+
+def test_the_recipe_on_fair_terms_is_that_of_our_gan() -> None:
+    ours = gan_mnist.RUNS["GAN"]
+    longer = dcgan_tutorial.RUNS["GAN for ten times the steps"]
+    assert longer == ours | {"steps": 10 * ours["steps"]}
+    theirs = dcgan_tutorial.RUNS["tutorial networks by our recipe"]
+    assert theirs == {name: ours[name] for name in ours if name != "channels"} | {"steps": theirs["steps"]}
