@@ -55,10 +55,8 @@ def score_modes(points, mixture):
     """Return the ModeScore of points, (count, 2), against a mixture.
 
     A point belongs to its nearest mode, and is of high quality within 3 sigma of it; a mode is found with one such
-    point. The reverse KL divergence is KL(q || p), where q is the share of each mode among the points of high quality
-    alone and p is uniform: log of the number of modes, less the entropy of q. A mode without points adds nothing to it.
-    It ends at that logarithm, all points at one mode, which is also its value where no point is of high quality.
-    Raises PointsError. Source, but for the spread: Lin et al. 2018, table 1, as their code counts (MetricLogger in
+    point. The reverse KL divergence takes the shares of modes among the points of high quality alone. Raises
+    PointsError. Source, but for the spread: Lin et al. 2018, table 1, as their code counts (MetricLogger in
     pacgan/extensions.py).
     """
     points = _check_points(points)
@@ -66,10 +64,19 @@ def score_modes(points, mixture):
     nearest, off = distances.argmin(axis=1), distances.min(axis=1)  # (count,)
     good = off < HIGH_QUALITY * mixture.sigma
     counts = np.bincount(nearest[good], minlength=len(mixture.centers))
-    shares = counts[counts > 0] / max(counts.sum(), 1)
-    reverse_kl = math.log(len(counts)) + np.sum(shares * np.log(shares))
     spread = np.sqrt(np.square(off[good]).sum() / 2 / max(counts.sum(), 1)) / mixture.sigma
-    return ModeScore(float(len(shares)), float(good.mean()), max(float(reverse_kl), 0.0), float(spread))
+    return ModeScore(float(np.sum(counts > 0)), float(good.mean()), measure_reverse_kl(counts), float(spread))
+
+
+def measure_reverse_kl(counts):
+    """Return KL(q || p) in nats, where q is the share of each mode, of counts, (modes,), and p is uniform.
+
+    It is the log of the number of modes, less the entropy of q. A mode without points adds nothing to it. It ends at
+    that logarithm, all points at one mode, which is also its value where there is no point. The points that are counted
+    bring it above zero even if q is p: about (modes - 1) / (2 * points).
+    """
+    shares = counts[counts > 0] / max(counts.sum(), 1)
+    return max(float(math.log(len(counts)) + np.sum(shares * np.log(shares))), 0.0)
 
 
 def _check_points(points):

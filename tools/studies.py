@@ -45,11 +45,6 @@ def peak_memory_mb() -> int:
     return round(peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024))
 
 
-def study_digest(path: Path, label: str | None = None) -> str:
-    """What a run of a study depends on, as states that it keeps may say."""
-    return Code(ROOT).digest_run(path.stem, label)
-
-
 def measure(study: str, label: str | None, folder: Path) -> dict:
     """Measures one run in this process, with the seed that BOOK_SEED names; returns metrics, seconds and memory."""
     module = importlib.import_module(f"studies.{study}")

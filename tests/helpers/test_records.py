@@ -253,7 +253,7 @@ def test_a_record_says_where_and_when(folder: Path) -> None:
 
 def test_every_published_number_has_a_source_in_the_bibliography() -> None:
     bibliography = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
-    for table in ("test_nll", "modes"):
+    for table in ("test_nll", "modes", "stacked_digits"):
         for row in records.load_published(table).values():
             assert f"{{{row['source']}," in bibliography
             assert row["where"]
@@ -290,7 +290,6 @@ def test_every_size_of_gpt2_has_its_two_sources_in_the_bibliography() -> None:
 
 
 def test_an_unknown_table_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(
-        records.RecordError, match="no published table is called 'fid'; there are gpt2_sizes, models, modes, test_nll"
-    ):
+    tables = "gpt2_sizes, models, modes, stacked_digits, test_nll"
+    with pytest.raises(records.RecordError, match=f"no published table is called 'fid'; there are {tables}"):
         records.load_published("fid")

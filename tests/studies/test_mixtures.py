@@ -109,3 +109,11 @@ def test_points_that_are_not_finite_are_refused(bad: float) -> None:
     points[[1, 3], [0, 1]] = bad
     with pytest.raises(mixtures.PointsError, match="2 points are not finite"):
         mixtures.score_modes(points, MIXTURES["ring"])
+
+
+def test_reverse_kl_of_counts() -> None:
+    """KL(q || p) of q = (3/4, 1/4, 0, 0) and uniform p; it is the most where nothing is counted."""
+    expected = 0.75 * math.log(0.75 * 4) + 0.25 * math.log(0.25 * 4)
+    assert mixtures.measure_reverse_kl(np.array([3, 1, 0, 0])) == pytest.approx(expected)
+    assert mixtures.measure_reverse_kl(np.array([5, 5, 5, 5])) == 0.0
+    assert mixtures.measure_reverse_kl(np.zeros(4, int)) == pytest.approx(math.log(4))
