@@ -18,7 +18,8 @@ from keras import layers
 from helpers import data, losses, models, scorecard, training
 from helpers.book import runtime
 from helpers.checks import IMAGE_SHAPE
-from studies.gan_mnist import UNITS, draw_grid, jackknife, score, take_distance
+from studies.gan_mnist import UNITS, jackknife, score, take_distance
+from studies.pictures import draw_grid
 
 SEEDS = 1
 SELECTION = "none"

@@ -10,12 +10,11 @@ import time
 from functools import partial
 
 import keras
-import matplotlib.pyplot as plt
 import numpy as np
-from PIL import Image
 
-from helpers import data, metrics, models, networks, plotting, scorecard, training
+from helpers import data, metrics, models, networks, scorecard, training
 from helpers.book import runtime
+from studies.pictures import draw_grid
 
 SEEDS = 1
 SELECTION = "validation"
@@ -189,12 +188,3 @@ def jackknife(take, count):
     without = [take(part != left_out) for left_out in range(PARTS)]
     errors = {name: np.std([one[name] for one in without]) * (PARTS - 1) ** 0.5 for name in without[0]}
     return {name: (value, errors[name]) for name, value in take(part >= 0).items()}
-
-
-def draw_grid(images, file):
-    """Draw 100 images, (100, 28, 28, 1), ten by ten, into a grey PNG file."""
-    figure, ax = plt.subplots(figsize=(3.4, 3.4), dpi=110, layout="constrained")
-    plotting.show_images(ax, images, columns=10)
-    figure.canvas.draw()
-    Image.fromarray(np.array(figure.canvas.buffer_rgba())[..., 0]).save(file, optimize=True)
-    plt.close(figure)
