@@ -14,10 +14,10 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from studies.pictures import draw_grid
 
 from helpers import data, flow, metrics, models, networks, scorecard, training
 from helpers.book import runtime
+from studies.pictures import draw_grid
 
 SEEDS = 10
 SELECTION = "none"
