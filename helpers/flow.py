@@ -96,7 +96,7 @@ class FlowMatching(SeededModel):
         """Return the network's guess of the line's end, (batch, 784), from a state, (batch, 784), at times (batch, 1).
 
         The state is multiplied by the time: it counts for as much as it can tell, at time 0, as pure noise, for
-        nothing. Seen as it is, about one sample in fifty ran away to white, or to NaN where nothing bounded the guess.
+        nothing. Seen as it is, about one sample in fifty ran away to white.
         labels: (batch,), or None where the model takes none.
         """
         told = [time * state, describe_time(time)]
