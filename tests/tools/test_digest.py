@@ -231,7 +231,7 @@ def test_a_change_of_the_penalty_names_what_trains_a_gan_and_nothing_else(this_b
     """The penalty is called by the step of GAN, of which ConditionalGAN is one: who trains either, names the class.
 
     So a chapter is reached where the text of a cell that counts names a GAN of helpers or the penalty itself, and a
-    study where its script does, or the cells of the chapter that it runs, or a script without SEEDS that it imports.
+    study where its script does, or the cells of the chapter that it runs, or a script that it imports.
     """
     names = re.compile(r"\b(models\.GAN|\w*\.?ConditionalGAN|losses\.gradient_penalty)\b")
     of_chapters = {path.stem: code_cells(read(path)) for path in _chapters()}
@@ -245,11 +245,8 @@ def test_a_change_of_the_penalty_names_what_trains_a_gan_and_nothing_else(this_b
         if any(names.search(cell.source) for cell in cells if counts(cell)):
             expected |= {f"quick {name}", f"full {name}"}
     texts = {script.stem: script.read_text(encoding="utf-8") for script in (ROOT / "studies").glob("*.py")}
-    shared = {name for name, text in texts.items() if "\nSEEDS = " not in text}
-    for study in texts.keys() - shared:
-        text = "".join(
-            (texts[study], *(texts[one] for one in re.findall(r"from studies\.(\w+)", texts[study]) if one in shared))
-        )
+    for study in (name for name, text in texts.items() if "\nSEEDS = " in text):
+        text = "".join((texts[study], *(texts[one] for one in re.findall(r"from studies\.(\w+)", texts[study]))))
         runs = re.search(r'CELLS = \("(\w+)", "(\w+)"\)', text)
         of_cells = of_chapters[runs[1]] if runs else []
         if names.search(re.sub(r'"""[^"]*"""', "", text)) or any(names.search(cell.source) for cell in of_cells):
