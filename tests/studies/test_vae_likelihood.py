@@ -309,7 +309,7 @@ def test_adam_in_one_call_is_that_of_keras() -> None:
         optimizer = adam(keras.optimizers.schedules.CosineDecay(0.1, 10))
         for step in range(5):
             optimizer.apply([tf.constant(start) * (step - 2.0)], [variable])
-        trained.append([variable.numpy(), *(np.array(one) for one in optimizer.variables)])
+        trained.append([variable.numpy(), *(one.numpy() for one in optimizer.variables)])
     for expected, found in zip(*trained, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert np.abs(trained[0][0] - start).min() > 0.01
