@@ -22,7 +22,11 @@ from helpers.checks import IMAGE_SHAPE
 from tools.breakage_list import SPLITS_SWAPPED, Breakage, apply
 from tools.notebook_files import ROOT, chapters, code_cells, read
 
-pytestmark = pytest.mark.runs_chapters
+pytestmark = [
+    pytest.mark.runs_chapters,
+    # What a network of one batch draws may lie far outside a figure, labels and all; in quick that would be a warning.
+    pytest.mark.filterwarnings("ignore:constrained_layout not applied:UserWarning"),
+]
 # What whole numbers in a config are cut to, by the last word of their names; the others are users, units, dimensions.
 REPEATED = {"epochs": 6, "looks": 8, "steps": 3, "samples": 6, "draws": 300, "copies": 4}
 SIZES = {"batch": 32, "size": 32, "images": 400, "shown": 16, "out": 32, "width": 32, "widths": 64}
