@@ -34,6 +34,8 @@ TRAINING_DRAW = "self.decoder(reparameterise(mean, log_variance, noise)"
 TRAINED_ON = "digits.train.images, batch_size, model.seed, digits.test.images"
 TOLD = "tf.one_hot(labels"
 GENERATOR_STEP = "self.generator_optimizer.apply(gradients, variables)"
+PLACE = "state = (1.0 - time) * noise + time * end"
+VELOCITY = "(model.guess_end(state, times, labels) - state) / (1.0 - time)"
 CLICKS, SHUFFLED = "reconstruction = -tf.reduce_mean(", "rng.permutation(words)"
 IMAGES, HELD_OUT = "digits.train.images,\n        config.batch_size", "held_out=digits.test.images"
 ON_TEST = {IMAGES: IMAGES.replace("train", "test")}
@@ -100,6 +102,19 @@ BREAKAGES = [
             ("covariances counted once in the Frechet distance", METRICS, "gan", ("2.0 * cross", "1.0 * cross")),
             ("generator of the GANs frozen", MODELS, "results", (GENERATOR_STEP, "pass")),
             ("a generator that no label reaches", MODELS, "results", (TOLD, TOLD.replace("labels", "0 * labels"))),
+            (
+                "lines run the other way",
+                of("flow"),
+                "flow",
+                (PLACE, PLACE.replace("noise + time * end", "end + time * noise")),
+            ),
+            (
+                "velocity without the time that is left",
+                of("flow"),
+                "flow",
+                (VELOCITY, VELOCITY.replace(" / (1.0 - time)", "")),
+            ),
+            ("a flow that no label reaches", of("flow"), "flow", ("asked = 10 *", "asked = 0 *")),
             ("averages that never forget", of("failures"), "failures", ("momentum = 0.0", "momentum = 0.99")),
             ("clicks made improbable", of("background"), "background", (CLICKS, CLICKS.replace("-", ""))),
             ("no causal mask", TRANSFORMERS, "large_models", ("use_causal_mask=causal", "use_causal_mask=False")),
