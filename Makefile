@@ -14,7 +14,7 @@ export PYTHON
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor book lint unit chapter test lab execute bands full studies fresh benchmark breakages colab-test set-repository clean
+.PHONY: help doctor book lint unit chapter test lab execute bands full studies fresh benchmark breakages gpu colab-test set-repository clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -81,6 +81,9 @@ benchmark: .venv/.installed .venv/.torch ## compare our training with other ways
 
 breakages: .venv/.installed ## break the code on purpose and show which check catches it
 	$(BIN)/python -m tools.breakages
+
+gpu: .venv/.installed ## run gan, vae and flow in full on this machine's GPU, minutes, for the page of costs (MNIST_NPZ=path, or a download)
+	$(BIN)/python -m tools.gpu $(CHAPTER)
 
 colab-test: .venv/.installed .venv-colab/.installed ## play a Colab session of every chapter
 	$(BIN)/pytest --numprocesses 2 -m "slow or not slow" tests/tools/test_colab.py

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from scipy.special import logit
 
 from helpers import losses, models
 from helpers.checks import IMAGE_SHAPE
@@ -64,7 +63,8 @@ class BoundVAE(models.VAE):
         latent_gradient, *gradients = bounding.gradient(terms[0], [latent, *variables])
         shares = tf.nn.softmax(parts[0] - parts[1], axis=0)  # of each sample in the bound: (samples, batch)
         through_latent = encoding.gradient(latent, variables, shares[..., None] * latent_gradient)
-        return [add_up(*pair) for pair in zip(gradients, through_latent, strict=True)], terms
+        pairs = zip(gradients, through_latent, strict=True)  # one of both is None: latent alone leads to the encoder
+        return [one if other is None else other for one, other in pairs], terms
 
     def sample(self, count, seed):
         """Return the pixel probabilities, (count, 28, 28, 1), of latent vectors drawn from the prior."""
@@ -86,11 +86,6 @@ def summarise(log_likelihood, log_ratio):
     """Return the negative bound and the means of its two parts, scalars in nats; both parts are (samples, batch)."""
     bound = tf.reduce_logsumexp(log_likelihood - log_ratio, axis=0) - np.log(log_likelihood.shape[0])  # (batch,)
     return -tf.reduce_mean(bound), -tf.reduce_mean(log_likelihood), tf.reduce_mean(log_ratio)
-
-
-def add_up(one, other):
-    """Return the sum of two gradients of a variable, either of which may be None."""
-    return one if other is None else other if one is None else one + other
 
 
 class NormalPrior(layers.Layer):
@@ -143,40 +138,6 @@ def build_coupling(half, width):
     hidden = layers.Dense(width, activation="silu")(hidden)
     log_scale = layers.Dense(half, activation="tanh", kernel_initializer="zeros")(hidden)
     return keras.Model(kept, (log_scale, layers.Dense(half, kernel_initializer="zeros")(hidden)))
-
-
-class VampPrior(layers.Layer):
-    """The mean of the encoder's posteriors of made-up images, which are learned.
-
-    encoder: the VAE's. images: what the made-up ones begin as, grey, (count, 28, 28, 1), 0 < pixel < 1.
-    Source: Tomczak and Welling 2018, equation 9.
-    """
-
-    def __init__(self, encoder, images):
-        super().__init__()
-        self.encoder, self.count = encoder, len(images)
-        self.log_odds = self.add_weight(name="log_odds", shape=images.shape)
-        self.log_odds.assign(logit(images))
-
-    def find_components(self):
-        """Return means and log-variances of the posteriors of the made-up images, (count, latent_size) each."""
-        return self.encoder(tf.sigmoid(self.log_odds))
-
-    def call(self, latent):
-        """Return the log density, (...), of latent vectors, (..., latent_size)."""
-        mean, log_variance = self.find_components()
-        precision = tf.exp(-log_variance)
-        # squares are multiplied out: two matrix products in the place of (..., count, latent_size) differences
-        distance = tf.matmul(tf.square(latent), precision, transpose_b=True)  # (..., count)
-        distance -= 2.0 * tf.matmul(latent, mean * precision, transpose_b=True)
-        distance += tf.reduce_sum(tf.square(mean) * precision + log_variance + np.log(2.0 * np.pi), axis=-1)
-        return tf.reduce_logsumexp(-0.5 * distance, axis=-1) - np.log(self.count)
-
-    def transform(self, noise):
-        """Return draws, (count, latent_size), made of standard normal noise: the posteriors take turns."""
-        turns = np.arange(len(noise)) % self.count
-        mean, log_variance = (tf.gather(part, turns) for part in self.find_components())
-        return losses.reparameterise(mean, log_variance, noise)
 
 
 class FusedAdam(keras.optimizers.Adam):

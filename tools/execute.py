@@ -1,11 +1,12 @@
 """Runs chapters in place, as `make execute` does: `python -m tools.execute [CHAPTER ...]`.
 
 What a run leaves in the file depends on the code alone, but for the measured time and memory: no timestamps, no
-version of a library inside a picture, cells counted from 1. Numbers in prose become those of the run (tools/says.py).
-A chapter that fails is left as it was.
+version of a library inside a picture, 256 colours in each, cells counted from 1. Numbers in prose become those of the
+run (tools/says.py). A chapter that fails is left as it was.
 """
 
 import base64
+import io
 import json
 import re
 import struct
@@ -22,6 +23,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
+from PIL import Image
 
 from tools import says
 from tools.digest import Code
@@ -143,6 +145,8 @@ def clean(run: Run, digest: str) -> NotebookNode:
                 output.metadata = {"image/png": {"width": about["width"]}} if "width" in about else {}
                 if "image/png" in output.data:
                     picture = without_text_chunks(base64.b64decode(output.data["image/png"]))
+                    if "record" not in book_metadata(cell):  # what shows a record's picture shows that one
+                        picture = in_few_colours(picture)
                     output.data["image/png"] = base64.b64encode(picture).decode()
     return notebook
 
@@ -162,6 +166,15 @@ def without_text_chunks(png: bytes) -> bytes:
             kept.append(png[position:end])
         position = end
     return b"".join(kept)
+
+
+def in_few_colours(png: bytes) -> bytes:
+    """The picture in the 256 colours that serve it best, half as large; one with a palette or translucent, as it is."""
+    picture, small = Image.open(io.BytesIO(png)), io.BytesIO()
+    if picture.mode != "RGBA" or picture.getextrema()[3] != (255, 255):
+        return png
+    picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return small.getvalue()
 
 
 def say(notebook: NotebookNode, values: Mapping[str, object]) -> list[str]:

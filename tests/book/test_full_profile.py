@@ -169,7 +169,7 @@ FULL_BRANCH = [
             "validation on test images",
             "notebooks/vae_math.ipynb",
             "vae_math",
-            {"validation=validation": "validation=data.draw_binary(digits.test.images, seed=1)"},
+            {"draw_binary(held, seed=1)": "draw_binary(digits.test.images, seed=1)"},
         ),
         LeakedError,
     ),

@@ -1,6 +1,7 @@
 """The tools behind the Makefile: what they refuse and how they say it, and what they leave in files."""
 
 import base64
+import io
 import os
 import re
 import shutil
@@ -12,9 +13,11 @@ from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
+from PIL import Image
 
 from tools import execute, set_repository
 from tools.environment import quick_environment
@@ -389,6 +392,29 @@ def test_a_picture_loses_its_text_and_keeps_the_rest() -> None:
     signature, image, end = b"\x89PNG\r\n\x1a\n", chunk(b"IDAT", b"pixels"), chunk(b"IEND", b"")
     picture = signature + chunk(b"tEXt", b"Software\0matplotlib 3.10") + image + end
     assert execute.without_text_chunks(picture) == signature + image + end
+
+
+def as_png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_a_picture_is_stored_in_few_colours_and_looks_the_same() -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (300, 4), np.uint8)
+    colours[:, 3] = 255
+    drawn = np.repeat(colours[np.arange(300) % 20], 40, axis=0).reshape(100, 120, 4)  # twenty colours
+    drawn[:5, :60] = colours[:, None, :].reshape(5, 60, 4)  # and three hundred at the rim
+    small = execute.in_few_colours(as_png(drawn))
+    assert len(small) < 0.7 * len(as_png(drawn))
+    off = np.abs(np.asarray(Image.open(io.BytesIO(small)).convert("RGBA"), int) - drawn)
+    assert off.mean() < 0.2
+    assert execute.in_few_colours(small) == small
+
+
+def test_a_translucent_picture_keeps_what_shines_through() -> None:
+    translucent = as_png(np.full((4, 4, 4), 128, np.uint8))
+    assert execute.in_few_colours(translucent) == translucent
 
 
 def test_settings_of_the_shell_do_not_reach_a_chapter(monkeypatch: pytest.MonkeyPatch) -> None:
