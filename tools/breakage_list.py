@@ -36,6 +36,9 @@ TOLD = "tf.one_hot(labels"
 GENERATOR_STEP = "self.generator_optimizer.apply(gradients, variables)"
 PLACE = "state = (1.0 - time) * noise + time * end"
 VELOCITY = "(model.guess_end(state, times, labels) - state) / (1.0 - time)"
+HEADS, WEIGHED = "log_heads = -tf.nn.softplus(-judge(real))", "return a * reconstruction + b * kl"
+MOVED = "alone\n        return self.generator.trainable_variables"
+JUDGES, SUMMED = "self.discriminator.trainable_variables", 'reduction="sum") / len(images)'
 CLICKS, SHUFFLED = "reconstruction = -tf.reduce_mean(", "rng.permutation(words)"
 IMAGES, HELD_OUT = "digits.train.images,\n        config.batch_size", "held_out=digits.test.images"
 ON_TEST = {IMAGES: IMAGES.replace("train", "test")}
@@ -115,6 +118,21 @@ BREAKAGES = [
                 (VELOCITY, VELOCITY.replace(" / (1.0 - time)", "")),
             ),
             ("a flow that no label reaches", of("flow"), "flow", ("asked = 10 *", "asked = 0 *")),
+            ("heads paid as tails", of("gan_math"), "gan_math", (HEADS, HEADS.replace("-judge", "judge"))),
+            (
+                "the sign of the KL, in the mathematics",
+                of("vae_math"),
+                "vae_math",
+                (WEIGHED, WEIGHED.replace("+", "-")),
+            ),
+            ("both networks moved in the second half", of("code_gan"), "code_gan", (MOVED, f"{MOVED} + {JUDGES}")),
+            ("KL: mean over latents, in the code", of("code_vae"), "code_vae", (KL, KL.replace("sum", "mean"))),
+            (
+                "reconstruction: mean over pixels, in PyTorch",
+                of("code_vae_pytorch"),
+                "code_vae_pytorch",
+                (SUMMED, 'reduction="mean")'),
+            ),
             ("averages that never forget", of("failures"), "failures", ("momentum = 0.0", "momentum = 0.99")),
             ("clicks made improbable", of("background"), "background", (CLICKS, CLICKS.replace("-", ""))),
             ("no causal mask", TRANSFORMERS, "large_models", ("use_causal_mask=causal", "use_causal_mask=False")),
