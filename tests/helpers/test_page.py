@@ -266,7 +266,7 @@ def test_a_drawing_is_within_the_page(shown: list) -> None:
 
 
 def test_an_unknown_drawing_or_a_silent_one_is_refused() -> None:
-    with pytest.raises(ValueError, match="no drawing is called 'gone'; there are flow, gan, vae"):
+    with pytest.raises(ValueError, match="no drawing is called 'gone'; there are flow, gan, gan_vs_vae, vae"):
         page.show_drawing("gone", alt="Nothing.")
     with pytest.raises(ValueError, match="alternative text"):
         page.show_drawing("gan", alt="")
