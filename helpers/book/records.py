@@ -65,7 +65,7 @@ class Record(NamedTuple):
         What the chapter has measured no longer since then has a dash in quick. Raises RecordError where the record is
         not that of a chapter's full run.
         """
-        from pandas import DataFrame  # here, because it takes seconds that only a notebook has to give
+        from pandas import DataFrame
 
         quick = Reference(self.name, "quick").metrics
         if quick.keys().isdisjoint(entry.get("band", name) for name, entry in self.metrics.items()):
@@ -132,12 +132,18 @@ def load_published(table: str) -> dict[str, Any]:
 
 
 def show_full_run(chapter: str) -> Any:
-    """Show a chapter's full run beside quick, and the yes-or-no lines that differ; return its picture for display.
+    """Return the picture of a chapter's full run, for display. Raises RecordError where it has no such record."""
+    from IPython.display import Image  # which only a notebook has
+
+    return Image(filename=str(load(chapter).find_picture()))
+
+
+def show_full_numbers(chapter: str) -> None:
+    """Display the numbers of a chapter's full run beside quick, and the yes-or-no lines that differ.
 
     Raises RecordError where the chapter has no record of a full run.
     """
-    from IPython.display import Image  # which only a notebook has
-    from pandas import DataFrame
+    from pandas import DataFrame  # here, because it takes seconds that only a notebook has to give
 
     from helpers.book import page
 
@@ -147,9 +153,8 @@ def show_full_run(chapter: str) -> Any:
     page.show_table(full_run.compare_with_quick(), caption)
     unlike = full_run.stored.get("unlike_quick")
     if unlike:
-        told = {line: f"true in {sum(answers)} of {len(answers)} seeds" for line, answers in unlike.items()}
-        page.show_table(DataFrame({"in full": told}), "Lines of the checks that came out otherwise than in quick.")
-    return Image(filename=str(full_run.find_picture()))
+        told = {line.strip(): f"true in {sum(answers)} of {len(answers)} seeds" for line, answers in unlike.items()}
+        page.show_table(DataFrame({"in full": told}), "Lines of the checks that came out otherwise in full.")
 
 
 def check(stored: Any, name: str) -> None:
