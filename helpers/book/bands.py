@@ -85,11 +85,13 @@ class Reference:
         print(f"{name}: {bool(truth)}")
 
     def show_checks(self) -> None:
-        """Display one table of all results and yes-or-no lines so far: the last call of a chapter.
+        """Display one table of all results and yes-or-no lines so far, and the full run's: the last call of a chapter.
 
         Of a result that was reported twice, as by a cell that was run again, the last one counts.
         """
         from IPython.display import display  # which only a notebook has
+
+        from helpers.book import records  # which needs this module
 
         results = {report["metric"]: report for report in self.reports if report["kind"] == "verdict"}
         answers = {report["name"]: report["truth"] for report in self.reports if report["kind"] == "check"}
@@ -101,6 +103,8 @@ class Reference:
             rows.append(verdicts.Row(metric, report["value"], report["unit"], low, high, seeds))
         html = verdicts.format_table(rows, answers, self.describe_bands())
         display({"text/html": html, "text/plain": verdicts.count_up(rows, answers)}, raw=True)
+        if (find_results() / "full" / f"{self.chapter}.json").exists():
+            records.show_full_numbers(self.chapter)
 
     def describe_bands(self) -> str:
         """Return in a sentence when, at which commit and on which machine the bands were measured."""

@@ -4,11 +4,14 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from helpers.book.bands import WITHIN, Reference, find_results, form_band
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 KEYS = ("metrics", "seconds", "peak_memory_mb", "versions", "commit", "date")
 EITHER = (("digest", "code_digest"), ("machine", "device"))  # the second: in records from before November 28, 2026
@@ -56,23 +59,25 @@ class Record(NamedTuple):
         cells = [[row, *(_format(self.metrics.get(f"{column}/{row}"), digits) for column in columns)] for row in rows]
         return _align([["", *columns], *cells])
 
-    def compare_with_quick(self) -> str:
-        """Return a chapter's metrics as text, mean ± standard error over seeds: in the quick profile, in this full run.
+    def compare_with_quick(self) -> "DataFrame":
+        """Return a chapter's metrics, mean ± standard error over seeds: in the quick profile, in this full run.
 
         What the chapter has measured no longer since then has a dash in quick. Raises RecordError where the record is
         not that of a chapter's full run.
         """
+        from pandas import DataFrame
+
         quick = Reference(self.name, "quick").metrics
         if quick.keys().isdisjoint(entry.get("band", name) for name, entry in self.metrics.items()):
             raise RecordError(f"{self.name}: no metric has a band in quick; only records of `make full` have.")
-        lines = [["", "quick", "full"]]
+        rows = {}
         for name, entry in self.metrics.items():
             band = entry.get("band", name)  # older records call some metrics otherwise than the bands do
             values = quick[band]["values"] if band in quick else None
             in_quick = _format_to_error(np.mean(values), _standard_error(values)) if values else "–"
             in_full = _format_to_error(entry["value"], entry["standard_error"])
-            lines.append([f"{band} ({entry['unit']})", in_quick, in_full])
-        return _align(lines)
+            rows[f"{band} ({entry['unit']})" if entry["unit"] else band] = {"quick": in_quick, "full": in_full}
+        return DataFrame.from_dict(rows, orient="index", columns=["quick", "full"])
 
     def find_picture(self) -> Path:
         """Return the path of the picture beside the record. Raises RecordError where there is not one."""
@@ -87,11 +92,13 @@ class Record(NamedTuple):
     def describe(self) -> str:
         """Return in two lines where, when and how the record was measured."""
         seeds = max(entry["n"] for entry in self.metrics.values())
-        minutes = self.stored["seconds"] / 60
-        return (
-            f"{self.name}: {seeds} seeds, measured {self.stored['date']}, commit {self.stored['commit']}\n"
-            f"in {minutes:.0f} minutes of {self.stored.get('device') or describe_machine(self.stored['machine'])}"
-        )
+        first = f"{self.name}: {seeds} seeds, measured {self.stored['date']}, commit {self.stored['commit']}"
+        return f"{first}\nin {self.tell_price()}"
+
+    def tell_price(self) -> str:
+        """Return in words how long the record took, and on which machine."""
+        machine = self.stored.get("device") or describe_machine(self.stored["machine"])
+        return f"{self.stored['seconds'] / 60:.0f} minutes of {machine}"
 
 
 def describe_machine(machine: dict[str, Any]) -> str:
@@ -125,20 +132,29 @@ def load_published(table: str) -> dict[str, Any]:
 
 
 def show_full_run(chapter: str) -> Any:
-    """Print a chapter's full run beside quick, and the yes-or-no lines that differ; return its picture for display.
+    """Return the picture of a chapter's full run, for display. Raises RecordError where it has no such record."""
+    from IPython.display import Image  # which only a notebook has
+
+    return Image(filename=str(load(chapter).find_picture()))
+
+
+def show_full_numbers(chapter: str) -> None:
+    """Display the numbers of a chapter's full run beside quick, and the yes-or-no lines that differ.
 
     Raises RecordError where the chapter has no record of a full run.
     """
-    from IPython.display import Image  # which only a notebook has
+    from pandas import DataFrame  # here, because it takes seconds that only a notebook has to give
+
+    from helpers.book import page
 
     full_run = load(chapter)
-    print(f"{full_run.compare_with_quick()}\n{full_run.describe()}")
+    seeds = max(entry["n"] for entry in full_run.metrics.values())
+    caption = f"Mean ± standard error over seeds; full: {seeds} seeds, {full_run.tell_price()}."
+    page.show_table(full_run.compare_with_quick(), caption)
     unlike = full_run.stored.get("unlike_quick")
     if unlike:
-        print("otherwise than in quick, by seed:")
-        for line, answers in unlike.items():
-            print(f"  {line}: {answers}")
-    return Image(filename=str(full_run.find_picture()))
+        told = {line.strip(): f"true in {sum(answers)} of {len(answers)} seeds" for line, answers in unlike.items()}
+        page.show_table(DataFrame({"in full": told}), "Lines of the checks that came out otherwise in full.")
 
 
 def check(stored: Any, name: str) -> None:

@@ -85,16 +85,19 @@ def test_outputs_come_from_this_code(path: Path, code: Code) -> None:
 
 
 @every_chapter
-def test_a_chapter_with_a_full_run_shows_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shown = [cell for cell in code_cells(read(path)) if book_metadata(cell).get("record") == path.stem]
+def test_a_chapter_with_a_full_run_shows_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = code_cells(read(path))
     if not (ROOT / "results" / "full" / f"{path.stem}.json").exists():
-        assert shown == []
+        assert not [cell for cell in cells if book_metadata(cell).get("record") == path.stem]
         pytest.skip(f"no full run of {path.stem} is recorded yet: make full")
-    shown = [cell for cell in shown if cell.source == f'records.show_full_run("{path.stem}")']
-    assert shown  # beside cells that ask the record more
+    shown = [cell for cell in cells if cell.source == f'records.show_full_run("{path.stem}")']
     picture = base64.b64encode(records.show_full_run(path.stem).data).decode()
-    assert printed(shown[0]) == capsys.readouterr().out
-    assert [out.data["image/png"] for out in shown[0].outputs if "data" in out] == [picture]
+    assert [out.data["image/png"] for cell in shown for out in cell.outputs] == [picture]
+    tables: list[dict[str, str]] = []
+    monkeypatch.setattr("IPython.display.display", lambda output, raw: tables.append(output))
+    records.show_full_numbers(path.stem)
+    stored = [out.data.get("text/html") for cell in cells for out in cell.outputs if "data" in out]
+    assert {table["text/html"] for table in tables} <= set(stored)
 
 
 def source_in(outputs: list[dict]) -> str:
