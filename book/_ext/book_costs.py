@@ -14,7 +14,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxRole
 
-from helpers.book.records import describe_machine
+from helpers.book.full_runs import describe_machine
 from tools.digest import Code
 
 CPU_SECONDS, LONGER = 60, dict.fromkeys(("gan", "vae", "flow", "failures", "large_models", "prompting", "scaling"), 120)

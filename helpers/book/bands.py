@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from helpers.book import verdicts
+from helpers.book import full_runs, verdicts
 
 CONTENT, CONFIDENCE = 0.99, 0.95  # a band holds 99 % of runs with 95 % confidence, if runs are normal
 MINIMUM_SEEDS = {"quick": 10, "full": 3}  # by profile; fewer make a band wider
@@ -91,8 +91,6 @@ class Reference:
         """
         from IPython.display import display  # which only a notebook has
 
-        from helpers.book import records  # which needs this module
-
         results = {report["metric"]: report for report in self.reports if report["kind"] == "verdict"}
         answers = {report["name"]: report["truth"] for report in self.reports if report["kind"] == "check"}
         rows = []
@@ -103,8 +101,9 @@ class Reference:
             rows.append(verdicts.Row(metric, report["value"], report["unit"], low, high, seeds))
         html = verdicts.format_table(rows, answers, self.describe_bands())
         display({"text/html": html, "text/plain": verdicts.count_up(rows, answers)}, raw=True)
-        if (find_results() / "full" / f"{self.chapter}.json").exists():
-            records.show_full_numbers(self.chapter)
+        full = find_results() / "full" / f"{self.chapter}.json"
+        if full.exists():
+            full_runs.show(json.loads(full.read_text(encoding="utf-8")), Reference(self.chapter, "quick").metrics)
 
     def describe_bands(self) -> str:
         """Return in a sentence when, at which commit and on which machine the bands were measured."""

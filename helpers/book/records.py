@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from helpers.book import full_runs
 from helpers.book.bands import WITHIN, Reference, find_results, form_band
 
 if TYPE_CHECKING:
@@ -65,19 +66,10 @@ class Record(NamedTuple):
         What the chapter has measured no longer since then has a dash in quick. Raises RecordError where the record is
         not that of a chapter's full run.
         """
-        from pandas import DataFrame
-
         quick = Reference(self.name, "quick").metrics
         if quick.keys().isdisjoint(entry.get("band", name) for name, entry in self.metrics.items()):
             raise RecordError(f"{self.name}: no metric has a band in quick; only records of `make full` have.")
-        rows = {}
-        for name, entry in self.metrics.items():
-            band = entry.get("band", name)  # older records call some metrics otherwise than the bands do
-            values = quick[band]["values"] if band in quick else None
-            in_quick = _format_to_error(np.mean(values), _standard_error(values)) if values else "–"
-            in_full = _format_to_error(entry["value"], entry["standard_error"])
-            rows[f"{band} ({entry['unit']})" if entry["unit"] else band] = {"quick": in_quick, "full": in_full}
-        return DataFrame.from_dict(rows, orient="index", columns=["quick", "full"])
+        return full_runs.compare(self.metrics, quick)
 
     def find_picture(self) -> Path:
         """Return the path of the picture beside the record. Raises RecordError where there is not one."""
@@ -93,18 +85,7 @@ class Record(NamedTuple):
         """Return in two lines where, when and how the record was measured."""
         seeds = max(entry["n"] for entry in self.metrics.values())
         first = f"{self.name}: {seeds} seeds, measured {self.stored['date']}, commit {self.stored['commit']}"
-        return f"{first}\nin {self.tell_price()}"
-
-    def tell_price(self) -> str:
-        """Return in words how long the record took, and on which machine."""
-        machine = self.stored.get("device") or describe_machine(self.stored["machine"])
-        return f"{self.stored['seconds'] / 60:.0f} minutes of {machine}"
-
-
-def describe_machine(machine: dict[str, Any]) -> str:
-    """Return in words the machine of a record: its processor, and the threads that each run had of its cores."""
-    named = " and ".join(filter(None, (machine.get("gpu"), machine["cpu"])))
-    return f"{named}, {machine['threads']} of {machine['cores']} cores"
+        return f"{first}\nin {full_runs.tell_price(self.stored)}"
 
 
 def load(name: str) -> Record:
@@ -143,18 +124,7 @@ def show_full_numbers(chapter: str) -> None:
 
     Raises RecordError where the chapter has no record of a full run.
     """
-    from pandas import DataFrame  # here, because it takes seconds that only a notebook has to give
-
-    from helpers.book import page
-
-    full_run = load(chapter)
-    seeds = max(entry["n"] for entry in full_run.metrics.values())
-    caption = f"Mean ± standard error over seeds; full: {seeds} seeds, {full_run.tell_price()}."
-    page.show_table(full_run.compare_with_quick(), caption)
-    unlike = full_run.stored.get("unlike_quick")
-    if unlike:
-        told = {line.strip(): f"true in {sum(answers)} of {len(answers)} seeds" for line, answers in unlike.items()}
-        page.show_table(DataFrame({"in full": told}), "Lines of the checks that came out otherwise in full.")
+    full_runs.show(load(chapter).stored, Reference(chapter, "quick").metrics)
 
 
 def check(stored: Any, name: str) -> None:
@@ -173,12 +143,10 @@ def check(stored: Any, name: str) -> None:
             raise RecordError(f"{name}: {metric} holds a number that is not finite; expected none; measure it again.")
         if values and not math.isclose(entry["value"], np.mean(values), rel_tol=1e-9, abs_tol=1e-12):
             raise RecordError(f"{name}: {metric} is not the mean of its values; do not edit it, measure it again.")
-        if values and not math.isclose(entry["standard_error"], _standard_error(values), rel_tol=1e-9, abs_tol=1e-12):
+        if values and not math.isclose(
+            entry["standard_error"], full_runs.find_standard_error(values), rel_tol=1e-9, abs_tol=1e-12
+        ):
             raise RecordError(f"{name}: {metric}: the standard error is not that of its values; measure it again.")
-
-
-def _standard_error(values: Sequence[float]) -> float:
-    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
 def _align(lines: Sequence[Sequence[str]]) -> str:
@@ -188,14 +156,6 @@ def _align(lines: Sequence[Sequence[str]]) -> str:
         f"{line[0]:{first}}{''.join(f'{text:>{width + 2}}' for text, width in zip(line[1:], others, strict=True))}"
         for line in lines
     )
-
-
-def _format_to_error(mean: float, error: float) -> str:
-    """Return mean ± error, both to the second digit of the error; seeds that agree but for rounding have none."""
-    if error <= 1e-12 * abs(mean):
-        return f"{mean:.4g} ± 0"
-    digits = max(0, 1 - math.floor(math.log10(error)))
-    return f"{mean:,.{digits}f} ± {error:,.{digits}f}"
 
 
 def _format(entry: dict[str, Any] | None, digits: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.book import records
+from helpers.book import full_runs, records
 from tools.notebook_files import ROOT
 
 VALUES = [float(value) for value in range(1, 11)]
@@ -217,7 +217,7 @@ def test_what_a_chapter_measures_no_longer_has_a_dash_in_quick(
     ],
 )
 def test_a_mean_is_told_to_the_second_digit_of_its_error(mean: float, error: float, told: str) -> None:
-    assert records._format_to_error(mean, error) == told
+    assert full_runs.tell_mean(mean, error) == told
 
 
 def test_a_study_has_no_quick_run_to_stand_beside(folder: Path) -> None:

@@ -23,8 +23,9 @@ MAY_IMPORT = {
     "scorecard": {"book.bands", "checks", "data", "metrics", "networks"},
     "training": {"data", "flow", "models"},
     "book.page": {"plotting"},
-    "book.bands": {"book.verdicts"},
-    "book.records": {"book.bands"},
+    "book.full_runs": {"book.page"},
+    "book.bands": {"book.full_runs", "book.verdicts"},
+    "book.records": {"book.bands", "book.full_runs"},
 }
 EXPECTED = {
     "checks",
@@ -42,6 +43,7 @@ EXPECTED = {
     "transformers",
     "book.bands",
     "book.doctor",
+    "book.full_runs",
     "book.page",
     "book.records",
     "book.runtime",
