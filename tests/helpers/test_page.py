@@ -258,6 +258,9 @@ def test_frames_are_drawn_one_for_each_item() -> None:
 
 # Drawings.
 
+INK = "#1f2328"
+FRAMEWORKS = ("#5B4FA2", "#8C6D1F")  # Keras and PyTorch, in the figures of their chapter: parts of no model
+
 
 def test_a_drawing_is_within_the_page(shown: list) -> None:
     page.show_drawing("gan", alt="Two networks.")
@@ -281,6 +284,7 @@ def test_a_drawing_is_legible_on_a_phone_and_in_the_colours_of_the_book(path) ->
     width = float(drawing.get("viewBox").split()[2])
     sizes = [float(size) for size in re.findall(r"font(?:-size)?: (\d+)px", text)]
     assert min(sizes) * 311 / width > 12
-    assert set(re.findall(r"\.\w+ { stroke: (#\w+)", text)) <= set(plotting.COLOURS.values())
+    strokes = set(re.findall(r"\.\w+ { stroke: (#\w+)", text))
+    assert strokes <= {*plotting.COLOURS.values(), INK, *(FRAMEWORKS if path.stem == "port" else ())}
     assert drawing.findall(".//{*}text")
     assert "href" not in text
