@@ -4,15 +4,12 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from helpers.book import full_runs
 from helpers.book.bands import WITHIN, Reference, find_results, form_band
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 KEYS = ("metrics", "seconds", "peak_memory_mb", "versions", "commit", "date")
 EITHER = (("digest", "code_digest"), ("machine", "device"))  # the second: in records from before November 28, 2026
@@ -59,17 +56,6 @@ class Record(NamedTuple):
             raise RecordError(f"{self.name}: no metric for {list(rows)} and {list(columns)}; names are column/row.")
         cells = [[row, *(_format(self.metrics.get(f"{column}/{row}"), digits) for column in columns)] for row in rows]
         return _align([["", *columns], *cells])
-
-    def compare_with_quick(self) -> "DataFrame":
-        """Return a chapter's metrics, mean ± standard error over seeds: in the quick profile, in this full run.
-
-        What the chapter has measured no longer since then has a dash in quick. Raises RecordError where the record is
-        not that of a chapter's full run.
-        """
-        quick = Reference(self.name, "quick").metrics
-        if quick.keys().isdisjoint(entry.get("band", name) for name, entry in self.metrics.items()):
-            raise RecordError(f"{self.name}: no metric has a band in quick; only records of `make full` have.")
-        return full_runs.compare(self.metrics, quick)
 
     def find_picture(self) -> Path:
         """Return the path of the picture beside the record. Raises RecordError where there is not one."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.book import full_runs, records
+from helpers.book import records
 from tools.notebook_files import ROOT
 
 VALUES = [float(value) for value in range(1, 11)]
@@ -174,58 +174,8 @@ def test_a_table_of_nothing_is_refused(folder: Path) -> None:
         store(folder, whole()).format_table(("WGAN",), ("frechet",))
 
 
-@pytest.fixture
-def full_run(folder: Path) -> records.Record:
-    """A chapter's full run, and its bands in quick."""
-    stored = whole()
-    for name, band in (("test_nll/VAE", "test NLL"), ("frechet/GAN", "Frechet distance")):
-        stored["metrics"][name]["band"] = band
-    quick = {
-        "test NLL": {"worse": "either", "log": False, "values": [value + 100.0 for value in VALUES]},
-        "Frechet distance": {"worse": "higher", "log": True, "values": VALUES},
-    }
-    (folder.parent / "bands").mkdir()
-    (folder.parent / "bands" / "quick.json").write_text(json.dumps({"toy": {"metrics": quick}}), encoding="utf-8")
-    return store(folder, stored)
-
-
-def test_a_full_run_stands_beside_the_quick_one(full_run: records.Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("helpers.book.bands.find_results", records.find_results)
-    assert full_run.compare_with_quick().to_dict("index") == {
-        "test NLL (nats)": {"quick": "105.50 ± 0.96", "full": "5.50 ± 0.96"},
-        "Frechet distance (nats)": {"quick": "5.50 ± 0.96", "full": "2.00 ± 0.58"},
-    }
-
-
-def test_what_a_chapter_measures_no_longer_has_a_dash_in_quick(
-    full_run: records.Record, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("helpers.book.bands.find_results", records.find_results)
-    full_run.metrics["frechet/GAN"]["band"] = "coverage"
-    full_run.metrics["frechet/GAN"]["unit"] = ""
-    assert full_run.compare_with_quick().loc["coverage"].to_list() == ["–", "2.00 ± 0.58"]
-
-
-@pytest.mark.parametrize(
-    ("mean", "error", "told"),
-    [
-        (0.977, 0.00038, "0.97700 ± 0.00038"),
-        (21.345, 1.26, "21.3 ± 1.3"),
-        (11_652.0, 950.0, "11,652 ± 950"),
-        (1.0, 0.0, "1 ± 0"),
-        (0.9587, 3.7e-17, "0.9587 ± 0"),  # means of equal numbers differ in the last bit
-    ],
-)
-def test_a_mean_is_told_to_the_second_digit_of_its_error(mean: float, error: float, told: str) -> None:
-    assert full_runs.tell_mean(mean, error) == told
-
-
-def test_a_study_has_no_quick_run_to_stand_beside(folder: Path) -> None:
-    with pytest.raises(records.RecordError, match="only records of `make full` have"):
-        store(folder, whole()).compare_with_quick()
-
-
-def test_a_record_has_one_picture(full_run: records.Record, folder: Path) -> None:
+def test_a_record_has_one_picture(folder: Path) -> None:
+    full_run = store(folder, whole())
     with pytest.raises(records.RecordError, match="0 pictures"):
         full_run.find_picture()
     (folder / "toy").mkdir()
