@@ -5,8 +5,9 @@ GAN as the book trains it, the VAE, and the "plain GAN": no gradient penalty, an
 settings was chosen here: they are those of the chapters on the two models, and the steps follow from the seconds.
 
 Its controls change one thing each: the VAE with the GAN's last layer, at the same sum of weights; the GAN without the
-penalty, and with momentum, which with the GAN and the plain GAN make all four combinations; GAN and VAE at half the
-steps, the learning rate falling to zero over these; the plain GAN at a tenth of the rate.
+penalty, and with momentum, which with the GAN and the plain GAN make all four combinations; GAN and VAE at a tenth and
+at half of the steps, the learning rate falling to zero over these; the plain GAN at a tenth of the rate, and with the
+Adam that most GANs copy from DCGAN.
 """
 
 from collections.abc import Callable
@@ -26,10 +27,30 @@ SELECTION = "none"
 CELLS = ("gan_vs_vae", "train")
 METHODS = ("GAN", "VAE", "plain GAN")
 OTHER_RATES = (0.5, 2.0)  # times the chapter's own; even seeds take the first, odd ones the second
-SLOW = 0.1  # times the chapter's rate, for the plain GAN of odd seeds; even ones run GAN and VAE at half the steps
+SLOW = 0.1  # times the chapter's rate, for the plain GAN of odd seeds
+BUDGETS = {"a tenth of the steps": 0.1, "half the steps": 0.5}  # each with a schedule of its own
+DCGAN = {"learning_rate": 2e-4, "beta_1": 0.5, "beta_2": 0.999}  # Adam as Radford et al. (2016) have it
 ENLARGED_WIDTH = 475  # of the VAE's hidden layers where its decoder ends as the generator does: 480,916 weights in all
 SCORES = {"frechet": "squared feature units", "told_apart": "share of pairs"}
 UNTRAINED = ("class Gaussians", "class means")  # of the study `measures`: what needs no training, and is nearest
+
+
+class Clock(keras.callbacks.Callback):
+    """Times a training from the end of its first call, in which TensorFlow builds the graph."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self.clock, self.calls = clock, 0
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Look at the clock: a call is several steps, as many each time."""
+        now = self.clock()
+        self.first = self.first if self.calls else now
+        self.last, self.calls = now, self.calls + 1
+
+    def read(self) -> float:
+        """Return the seconds of all steps, at the pace of all calls after the first."""
+        return (self.last - self.first) * self.calls / (self.calls - 1)
 
 
 def measure() -> dict[str, tuple[float, str]]:
@@ -38,7 +59,8 @@ def measure() -> dict[str, tuple[float, str]]:
     digits, seed, train = names["digits"], names["settings"].seed, names["train"]
     first = METHODS[seed % len(METHODS)]  # trained first, so that the peak of memory is its own
     before = peak_memory_mb()
-    trained = {(first, 1.0): train(first)}
+    clocks = {method: Clock(names["clock"]) for method in METHODS}
+    trained = {(first, 1.0): train(first, callbacks=[clocks[first]])}
     found = {f"memory/{first}": (peak_memory_mb() - before, "MB above the process without it")}
 
     scorer = scorecard.Scorer(digits)
@@ -50,16 +72,22 @@ def measure() -> dict[str, tuple[float, str]]:
     for rate in (1.0, OTHER_RATES[seed % 2]):
         for method in METHODS:
             label = method if rate == 1.0 else f"{method} at {rate:g} x"
-            model, history, seconds = trained.pop((method, rate), None) or train(method, rate)
+            model, history, seconds = trained.pop((method, rate), None) or train(
+                method, rate, callbacks=[clocks[method]] if rate == 1.0 else ()
+            )
             images = model.sample(scorer.count, seed=4)
             found |= judge(scorer, label, images, farthest)
             if rate == 1.0 and np.isfinite(images).all():
-                found |= {f"seconds/{method}": (seconds, "s")} | measure_more(method, model, history, images, digits)
+                found |= {
+                    f"seconds/{method}": (seconds, "s"),
+                    f"seconds of steps/{method}": (clocks[method].read(), "s"),
+                }
+                found |= measure_more(method, model, history, images, digits)
                 if method == "VAE":
                     found |= score(scorer, "VAE, pixels drawn", data.draw_binary(images, seed=5))
             keras.backend.clear_session()
-    for label, control in list_controls(names).items():
-        model, _, seconds = train_control(names, *control)
+    for label, (method, changes) in list_controls(names).items():
+        model, _, seconds = train_control(names, method, **changes)
         images = model.sample(scorer.count, seed=4)
         found |= judge(scorer, label, images, farthest) | {f"seconds/{label}": (seconds, "s")}
         if label in ("GAN without penalty", "GAN with momentum") and np.isfinite(images).all():
@@ -69,31 +97,44 @@ def measure() -> dict[str, tuple[float, str]]:
 
 
 def list_controls(names: dict[str, Any]) -> dict[str, tuple]:
-    """Return the seed's controls: by label the method, what else is built in its place, its recipe, the rate."""
+    """Return the seed's controls: by label the method, and what `train_control` changes in its training."""
     config, seed = names["config"], names["settings"].seed
     momentum = {"beta_1": config.default_beta_1}
     controls = {
-        "VAE, enlarged": ("VAE", lambda: build_enlarged_vae(config.code, seed), {}, 1.0),
-        "GAN without penalty": ("GAN", lambda: names["build_gan"](penalty_weight=0.0), {}, 1.0),
-        "GAN with momentum": ("GAN", names["builders"]["GAN"], momentum, 1.0),
+        "VAE, enlarged": ("VAE", {"build": lambda: build_enlarged_vae(config.code, seed)}),
+        "GAN without penalty": ("GAN", {"build": lambda: names["build_gan"](penalty_weight=0.0)}),
+        "GAN with momentum": ("GAN", {"recipe": momentum}),
+        "plain GAN, DCGAN's Adam": ("plain GAN", {"recipe": DCGAN}),
     }
+    for budget, share in BUDGETS.items():
+        looks = round(share * config.looks)
+        controls |= {f"{name}, {budget}": (name, {"looks": looks}) for name in ("GAN", "VAE")}
     if seed % 2:
-        return controls | {f"plain GAN at {SLOW:g} x": ("plain GAN", names["builders"]["plain GAN"], {}, SLOW)}
-    steps = {"GAN": config.gan_steps, "VAE": config.vae_steps}
-    halves = {name: {"steps_per_epoch": count // 10 * 5} for name, count in steps.items()}
-    return controls | {f"{name}, half the steps": (name, names["builders"][name], halves[name], 1.0) for name in halves}
+        controls[f"plain GAN at {SLOW:g} x"] = ("plain GAN", {"rate": SLOW})
+    return controls
 
 
-def train_control(names: dict[str, Any], method: str, build: Callable, recipe: dict[str, Any], rate: float) -> tuple:
-    """Train as the chapter trains method, with another model and changes to its recipe; return what `train` returns."""
-    tables = names["builders"], names["recipes"]
-    kept = [table[method] for table in tables]
-    tables[0][method], tables[1][method] = build, kept[1] | recipe
+def train_control(
+    names: dict[str, Any],
+    method: str,
+    build: Callable | None = None,
+    recipe: dict[str, Any] | None = None,
+    rate: float = 1.0,
+    looks: int | None = None,
+) -> tuple:
+    """Train as the chapter trains method, but for what is given; return what `train` returns.
+
+    build: what makes another model; recipe: changes to its recipe; looks: tenths of the steps, over which the learning
+    rate falls to zero.
+    """
+    builders, recipes, config = names["builders"], names["recipes"], names["config"]
+    kept = builders[method], recipes[method], config.looks
+    builders[method], recipes[method] = build or kept[0], kept[1] | (recipe or {})
+    config.looks = looks or kept[2]
     try:
         return names["train"](method, rate)
     finally:
-        for table, own in zip(tables, kept, strict=True):
-            table[method] = own
+        builders[method], recipes[method], config.looks = kept
 
 
 def build_enlarged_vae(code: int, seed: int) -> models.VAE:
