@@ -40,17 +40,15 @@ class Clock(keras.callbacks.Callback):
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()
-        self.clock, self.calls = clock, 0
+        self.clock, self.ends = clock, []
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Look at the clock: a call is several steps, as many each time."""
-        now = self.clock()
-        self.first = self.first if self.calls else now
-        self.last, self.calls = now, self.calls + 1
+        """Note when a call has ended: each is several steps, as many every time."""
+        self.ends.append(self.clock())
 
     def read(self) -> float:
         """Return the seconds of all steps, at the pace of all calls after the first."""
-        return (self.last - self.first) * self.calls / (self.calls - 1)
+        return (self.ends[-1] - self.ends[0]) * len(self.ends) / (len(self.ends) - 1)
 
 
 def measure() -> dict[str, tuple[float, str]]:
