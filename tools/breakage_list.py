@@ -103,8 +103,8 @@ BREAKAGES = [
             ("GAN trained on test images", TRAINING, "gan_vs_vae", (TRAINED_ON, TRAINED_ON.replace("train", "test"))),
             ("GAN so trained, the guard given others", TRAINING, "gan_vs_vae", (TRAINED_ON, swap(TRAINED_ON))),
             ("covariances counted once in the Frechet distance", METRICS, "gan", ("2.0 * cross", "1.0 * cross")),
-            ("generator of the GANs frozen", MODELS, "results", (GENERATOR_STEP, "pass")),
-            ("a generator that no label reaches", MODELS, "results", (TOLD, TOLD.replace("labels", "0 * labels"))),
+            ("generator of the GANs frozen", MODELS, "gan_vs_vae", (GENERATOR_STEP, "pass")),
+            ("a generator that no label reaches", MODELS, "gan", (TOLD, TOLD.replace("labels", "0 * labels"))),
             (
                 "lines run the other way",
                 of("flow"),
