@@ -32,7 +32,7 @@ RECONSTRUCTION = "-tf.reduce_sum(cross_entropy, axis=[1, 2, 3])"
 DRAW = "tf.exp(0.5 * log_variance) * noise"
 TRAINING_DRAW = "self.decoder(reparameterise(mean, log_variance, noise)"
 TRAINED_ON = "digits.train.images, batch_size, model.seed, digits.test.images"
-TOLD = "tf.one_hot(labels"
+TOLD, LOG_MEAN = "tf.one_hot(self.labels", "logsumexp(log_weights[:count], axis=0) - np.log(count)"
 GENERATOR_STEP = "self.generator_optimizer.apply(gradients, variables)"
 PLACE = "state = (1.0 - time) * noise + time * end"
 VELOCITY = "(model.guess_end(state, times, labels) - state) / (1.0 - time)"
@@ -104,7 +104,8 @@ BREAKAGES = [
             ("GAN so trained, the guard given others", TRAINING, "gan_vs_vae", (TRAINED_ON, swap(TRAINED_ON))),
             ("covariances counted once in the Frechet distance", METRICS, "gan", ("2.0 * cross", "1.0 * cross")),
             ("generator of the GANs frozen", MODELS, "gan_vs_vae", (GENERATOR_STEP, "pass")),
-            ("a generator that no label reaches", MODELS, "gan", (TOLD, TOLD.replace("labels", "0 * labels"))),
+            ("a generator that no label reaches", of("gan"), "gan", (TOLD, TOLD.replace("self", "0 * self"))),
+            ("logarithms averaged, not weights", of("results"), "results", (LOG_MEAN, "log_weights[:count].mean(axis=0)")),
             (
                 "lines run the other way",
                 of("flow"),
