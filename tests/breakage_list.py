@@ -105,7 +105,12 @@ BREAKAGES = [
             ("covariances counted once in the Frechet distance", METRICS, "gan", ("2.0 * cross", "1.0 * cross")),
             ("generator of the GANs frozen", MODELS, "gan_vs_vae", (GENERATOR_STEP, "pass")),
             ("a generator that no label reaches", of("gan"), "gan", (TOLD, TOLD.replace("self", "0 * self"))),
-            ("logarithms averaged, not weights", of("results"), "results", (LOG_MEAN, "log_weights[:count].mean(axis=0)")),
+            (
+                "logarithms averaged, not weights",
+                of("results"),
+                "results",
+                (LOG_MEAN, "log_weights[:count].mean(axis=0)"),
+            ),
             (
                 "lines run the other way",
                 of("flow"),
