@@ -36,7 +36,7 @@ def run(blocks, names):
 
 
 def read_numbers(output):
-    """(The text of an output with # for each number, and blanks made one; its numbers.)"""
+    """Return the text of an output with # for each number and blanks made one, and its numbers."""
     numbers = [float(number.replace(",", "")) for number in NUMBER.findall(output)]
     return re.sub(r"\s+", " ", NUMBER.sub("#", output)).strip(), numbers
 

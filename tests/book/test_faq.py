@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ran(folder):
-    """(The names that the page's blocks define, run in order in an empty folder; what each printed.)"""
+    """The names that the page's blocks define, run in order in an empty folder, and what each printed."""
     names: dict = {"__name__": "faq"}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
