@@ -1,5 +1,7 @@
 """The programs on the page of questions run as they are printed, print what the page shows, and do what it says."""
 
+import re
+
 import faq_page
 import keras
 import numpy as np
@@ -109,13 +111,12 @@ def test_what_is_no_image_is_not_served(page, monkeypatch):
             page["service"].answer([{}])
 
 
-def test_batches_pay_and_predict_does_not(page):
-    """With wide margins: other processes run meanwhile."""
-    draw, measure = page["service"].draw, page["measure"]
-    one, many = (measure(draw, np.zeros((size, 16), "float32"), 20)[0] for size in (1, 64))
-    assert many < 20 * one
-    predict = measure(page["generator"].predict, np.zeros((1, 16), "float32"), 5, verbose=0)[0]
-    assert predict > 5 * one
+def test_batches_pay_and_predict_does_not(ran):
+    """As printed, with wide margins: other processes run meanwhile."""
+    printed = next(text for (code, _), text in zip(BLOCKS, ran[1], strict=False) if faq_page.is_timed(code))
+    median = {name: float(value) for name, value in re.findall(r"(?m)^ *([a-z ]+[a-z]|\d+) +(\d+\.\d+)", printed)}
+    assert median["64"] < 20 * median["1"]
+    assert median["predict"] > 5 * median["the graph"]
 
 
 def test_the_alarm_rings_for_two_services_and_not_for_the_third(page):
