@@ -197,7 +197,8 @@ def describe_rule(rule: dict, measured: dict[str, Measured]) -> str:
     for profile, found in measured.items():
         error = f" ± {found.standard_error:.2g}" if found.standard_error > 1e-9 else ""  # less is rounding
         mark = "✓" if meets(rule, found) else "✗"
-        values.append(f"{f'{profile} ' if profile else ''}{_write(found.value)}{error} {mark}")
+        words = f"{f'{profile} ' if profile else ''}{_write(found.value)}{error} {mark}"
+        values.append(words.replace(" ", "\N{NO-BREAK SPACE}"))  # a mark belongs to its value
     margin = f" by {rule['margin']} standard errors" if "margin" in rule else ""
     wanted = rule["direction"].replace(">=", "≥").replace("<=", "≤")
     return f"{told}, wanted {wanted} {_write(rule['threshold'])}{margin}: {', '.join(values)}"

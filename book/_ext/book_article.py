@@ -96,7 +96,10 @@ class ArticleStatements(ArticleTable):
         verdicts = {claim["id"]: article.judge(claim).verdict for claim in article.read_rows("claims")}
         for row in self.load():
             parts = [f"{{ref}}`{verdicts[name]} <claim-{name}>`" for name in row.get("claims", [])]
-            parts += [f"{{ref}}`erratum <erratum-{name}>`" for name in row.get("errata", [])]
+            errata = row.get("errata", [])
+            for number, name in enumerate(errata, 1):
+                words = "erratum" if len(errata) == 1 else f"erratum {number}" if number == 1 else number
+                parts.append(f"{{ref}}`{words} <erratum-{name}>`")
             parts += [self.point_to_place(place) for place in row.get("places", [])]
             yield row["section"], row["says"], ", ".join(parts) or f"*{article.UNTESTED}*"
 
@@ -147,7 +150,9 @@ class ClaimsCount(SphinxDirective):
         self.env.note_dependency(str(article.FOLDER / "claims.toml"))
         verdicts = [article.judge(claim).verdict for claim in article.read_rows("claims")]
         counts = [verdicts.count(verdict) for verdict in article.VERDICTS]
-        told = "Of {} claims {} hold, {} hold with limits, {} fail, {} cannot be tested here, and {} are not tested yet."
+        told = (
+            "Of {} claims {} hold, {} hold with limits, {} fail, {} cannot be tested here, and {} are not tested yet."
+        )
         return [nodes.paragraph(text=told.format(len(verdicts), *counts))]
 
 
