@@ -1,4 +1,4 @@
-"""The directives `article-map`, `article-statements`, `errata-list`, `claims-list` and `claims-count`, and targets.
+"""The directives that show the article against the book, and targets in it.
 
 Their rows come from book/article/*.toml; verdicts and measured values are computed by article.py here when the site is
 built. Targets are at every code cell, {ref}`cell <cell-ID>` with its id in the notebook, and at every row of errata and
@@ -27,6 +27,13 @@ def mark_cells(app, doctree):
             name = f"cell-{cells[node['cell_index']].id}"
             node["ids"].append(name)
             app.env.get_domain("std").note_hyperlink_target(name, docname, name, "")
+
+
+def mark_chinese(app, doctree):
+    """Mark the article's own words as Chinese, for screen readers; once smart quotes, which know no Chinese, are set."""
+    for text in doctree.findall(nodes.paragraph):
+        if text.astext().startswith("「"):
+            text["classes"].append("language-zh")  # docutils writes it as lang="zh"
 
 
 class ArticleTable(Table):
@@ -115,9 +122,13 @@ class ErrataList(ArticleTable):
 
 
 class ClaimsList(ArticleTable):
-    """One row for each claim: its words, the comparisons asked for, what was measured, the verdict, and where."""
+    """One row for each claim with rules: its words, the comparisons, what was measured, the verdict, and where."""
 
+    tested = True
     header, data, target = ("§", "Claim", "Asked for and measured", "Verdict", "See"), "claims", "claim"
+
+    def load(self):
+        return [claim for claim in super().load() if ("rules" in claim) == self.tested]
 
     def rows(self):
         self.env.note_dependency(str(article.FOLDER / "metrics.toml"))
@@ -131,10 +142,17 @@ class ClaimsList(ArticleTable):
             yield (
                 claim["section"],
                 f"{claim['claim']}\n\n{quote(claim)}",
-                "\n".join(asked) or claim.get("why") or claim["until"],
+                "\n".join(asked) or claim.get("why", claim.get("until")),
                 f"**{judged.verdict}**{later}",
                 self.point_to(claim) or "–",
             )
+
+
+class ClaimsOpen(ClaimsList):
+    """One row for each claim without rules: its words, and why it has none."""
+
+    tested = False
+    header = ("§", "Claim", "Why", "Verdict", "See")
 
 
 def quote(row):
@@ -161,6 +179,8 @@ def setup(app):
     app.add_directive("article-statements", ArticleStatements)
     app.add_directive("errata-list", ErrataList)
     app.add_directive("claims-list", ClaimsList)
+    app.add_directive("claims-open", ClaimsOpen)
     app.add_directive("claims-count", ClaimsCount)
     app.connect("doctree-read", mark_cells)
+    app.connect("doctree-read", mark_chinese)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
