@@ -28,7 +28,8 @@ HOLDS, LIMITED, FAILS = "holds", "holds with limits", "fails"
 UNTESTABLE, UNTESTED = "not testable here", "not tested yet"
 VERDICTS = (HOLDS, LIMITED, FAILS, UNTESTABLE, UNTESTED)
 PROFILES = ("quick", "full")
-SHARES = ("share", "share of pairs", "share of runs")  # units of what lies between 0 and 1
+ENDS = {"share": (0.0, 1.0), "nats": (0.0, math.inf), "squared": (0.0, math.inf), "ratio": (0.0, math.inf)}
+# the least and the most that a unit allows, by its first word
 
 
 class ArticleError(ValueError):
@@ -82,11 +83,9 @@ def find_values(metric: str, profile: str = "quick") -> np.ndarray:
         if source == "published":
             table, row, column = name.split("/")
             return np.asarray([records.load_published(table)[row][column]], np.float64)
-        if source == "number":
-            return np.asarray([name], np.float64)
     except (KeyError, ValueError) as error:
         raise ArticleError(f"{metric}: the book does not hold it ({error}).") from error
-    raise ArticleError(f"{metric}: expected it to begin with bands:, record:, published: or number:.")
+    raise ArticleError(f"{metric}: expected it to begin with bands:, record: or published:.")
 
 
 def find_profiles(rule: dict) -> tuple[str, ...]:
@@ -140,9 +139,9 @@ def find_reach(rule: dict, profile: str = "quick") -> tuple[Measured, Measured]:
     else:
         given = next((row for row in read_rows("metrics") if row["metric"] == name and "least" in row), None)
         if given:
-            ends = [_find_end(given[end], profile) for end in ("least", "most")]
-        elif _find_unit(source, name) in SHARES:
-            ends = [0.0, 1.0]
+            ends = [given["least"], given["most"]]
+        elif (unit := _find_unit(source, name).partition(" ")[0]) in ENDS:
+            ends = list(ENDS[unit])
         else:
             raise ArticleError(f"{rule['metric']}: how small and how large can it be? Say so in metrics.toml.")
     error = measure_rule(rule, profile).standard_error
@@ -154,15 +153,15 @@ def find_reach(rule: dict, profile: str = "quick") -> tuple[Measured, Measured]:
     return least, most
 
 
-def _find_end(end: float | dict, profile: str) -> float:
-    return measure_rule(end, profile).value if isinstance(end, dict) else float(end)
-
-
-def _find_unit(source: str, name: str) -> str | None:
+def _find_unit(source: str, name: str) -> str:
+    """The unit of a metric, "" for one without; chapters measured before they told units have them in their records."""
     holder, _, metric = name.partition("/")
-    if source == "record":
+    if source == "bands" and (unit := bands.Reference(holder, "quick").metrics.get(metric, {}).get("unit")):
+        return unit
+    try:
         return records.load(holder).get(metric)["unit"]
-    return bands.Reference(holder, "quick").metrics.get(metric, {}).get("unit")
+    except records.RecordError:
+        return ""
 
 
 def meets(rule: dict, measured: Measured) -> bool:

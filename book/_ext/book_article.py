@@ -30,7 +30,7 @@ def mark_cells(app, doctree):
 
 
 def mark_chinese(app, doctree):
-    """Mark the article's own words as Chinese, for screen readers; once smart quotes, which know no Chinese, are set."""
+    """Mark the article's own words as Chinese, for screen readers; once smart quotes, which know none, are set."""
     for text in doctree.findall(nodes.paragraph):
         if text.astext().startswith("「"):
             text["classes"].append("language-zh")  # docutils writes it as lang="zh"
