@@ -1,4 +1,4 @@
-"""The article held against the book: its sections, errors and claims, from the data files in book/article.
+"""The article held against the book: its sections, statements, errors and claims, from the data files in book/article.
 
 A claim's verdict is computed, from rules that the data file holds and from values that the book has measured: see the
 head of book/article/claims.toml. `book/_ext/book_article.py` makes the pages of it.
@@ -24,8 +24,12 @@ DIRECTIONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
 }
-HOLDS, LIMITED, FAILS, UNTESTABLE = "holds", "holds with limits", "fails", "not testable here"
-VERDICTS = (HOLDS, LIMITED, FAILS, UNTESTABLE)
+HOLDS, LIMITED, FAILS = "holds", "holds with limits", "fails"
+UNTESTABLE, UNTESTED = "not testable here", "not tested yet"
+VERDICTS = (HOLDS, LIMITED, FAILS, UNTESTABLE, UNTESTED)
+PROFILES = ("quick", "full")
+ENDS = {"share": (0.0, 1.0), "nats": (0.0, math.inf), "squared": (0.0, math.inf), "ratio": (0.0, math.inf)}
+# the least and the most that a unit allows, by its first word
 
 
 class ArticleError(ValueError):
@@ -40,15 +44,18 @@ class Measured(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A claim's verdict, with what each of its rules compared and whether that met it."""
+    """A claim's verdict, with what each of its rules compared, by profile, and whether that met it there.
+
+    A published number belongs to no profile; it stands under "".
+    """
 
     verdict: str
-    measured: tuple[Measured, ...]
-    met: tuple[bool, ...]
+    measured: tuple[dict[str, Measured], ...]
+    met: tuple[dict[str, bool], ...]
 
 
 def read_rows(name: str) -> list[dict]:
-    """The rows of a data file: sections, errata, claims or metrics, as they stand there.
+    """The rows of a data file: sections, statements, errata, claims or metrics, as they stand there.
 
     Raises ArticleError where the file is no TOML, or holds no rows.
     """
@@ -60,7 +67,7 @@ def read_rows(name: str) -> list[dict]:
     return rows
 
 
-def find_values(metric: str) -> np.ndarray:
+def find_values(metric: str, profile: str = "quick") -> np.ndarray:
     """A metric's values by seed, or a single number: SOURCE:NAME, as the head of claims.toml says.
 
     Raises ArticleError for one that the book does not hold.
@@ -69,7 +76,7 @@ def find_values(metric: str) -> np.ndarray:
     try:
         if source == "bands":
             chapter, name = name.split("/", 1)
-            return np.asarray(bands.Reference(chapter, "quick").metrics[name]["values"])
+            return np.asarray(bands.Reference(chapter, profile or "quick").metrics[name]["values"])
         if source == "record":
             record, name = name.split("/", 1)
             return records.load(record).values(name)
@@ -81,21 +88,80 @@ def find_values(metric: str) -> np.ndarray:
     raise ArticleError(f"{metric}: expected it to begin with bands:, record: or published:.")
 
 
-def measure_rule(rule: dict) -> Measured:
+def find_profiles(rule: dict) -> tuple[str, ...]:
+    """The profiles in which all that a rule compares was measured; ("",) where that is published numbers alone.
+
+    Raises ArticleError where its parts have no profile in common.
+    """
+    common = set(PROFILES)
+    parts = [rule[part] for part in ("metric", "minus", "over") if part in rule]
+    for source, _, name in (metric.partition(":") for metric in parts):
+        chapter, _, rest = name.partition("/")
+        if source == "bands":
+            common &= {profile for profile in PROFILES if rest in bands.Reference(chapter, profile).metrics}
+        elif source == "record":
+            common &= {records.load(chapter).stored.get("profile", "quick")}
+    if not common:
+        raise ArticleError(f"{' and '.join(parts)}: no profile has them all; expected one that the book has measured.")
+    if not any(metric.startswith(("bands:", "record:")) for metric in parts):
+        return ("",)
+    return tuple(profile for profile in PROFILES if profile in common)
+
+
+def measure_rule(rule: dict, profile: str = "quick") -> Measured:
     """What a rule compares, by its metric, and by what is subtracted or divided by where it says so.
 
     A difference is taken seed by seed where both sides have the same seeds, a quotient of the means.
     """
-    values = find_values(rule["metric"])
+    values = find_values(rule["metric"], profile)
     if "over" in rule:
-        values = np.asarray([values.mean() / find_values(rule["over"]).mean()])
+        values = np.asarray([values.mean() / find_values(rule["over"], profile).mean()])
     elif "minus" in rule:
-        others = find_values(rule["minus"])
+        others = find_values(rule["minus"], profile)
         if len(others) != len(values):
             values, others = values.mean(keepdims=True), others.mean(keepdims=True)
         values = values - others
     error = float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
     return Measured(float(values.mean()), error)
+
+
+def find_reach(rule: dict, profile: str = "quick") -> tuple[Measured, Measured]:
+    """The least and the most that a rule could have compared, with its baseline and its error as they were measured.
+
+    The ends of a metric are in metrics.toml, or follow from its unit: a share lies between 0 and 1. A published number
+    could have been that of any other row of its table. Raises ArticleError for a metric without ends.
+    """
+    source, _, name = rule["metric"].partition(":")
+    if source == "published":
+        table, _, column = name.split("/")
+        column_values = [row[column] for row in records.load_published(table).values() if column in row]
+        ends = [min(column_values), max(column_values)]
+    else:
+        given = next((row for row in read_rows("metrics") if row["metric"] == name and "least" in row), None)
+        if given:
+            ends = [given["least"], given["most"]]
+        elif (unit := _find_unit(source, name).partition(" ")[0]) in ENDS:
+            ends = list(ENDS[unit])
+        else:
+            raise ArticleError(f"{rule['metric']}: how small and how large can it be? Say so in metrics.toml.")
+    error = measure_rule(rule, profile).standard_error
+    if "over" in rule:
+        ends = [end / find_values(rule["over"], profile).mean() for end in ends]
+    elif "minus" in rule:
+        ends = [end - find_values(rule["minus"], profile).mean() for end in ends]
+    least, most = sorted(Measured(float(end), error) for end in ends)
+    return least, most
+
+
+def _find_unit(source: str, name: str) -> str:
+    """The unit of a metric, "" for one without; chapters measured before they told units have them in their records."""
+    holder, _, metric = name.partition("/")
+    if source == "bands" and (unit := bands.Reference(holder, "quick").metrics.get(metric, {}).get("unit")):
+        return unit
+    try:
+        return records.load(holder).get(metric)["unit"]
+    except records.RecordError:
+        return ""
 
 
 def meets(rule: dict, measured: Measured) -> bool:
@@ -105,24 +171,36 @@ def meets(rule: dict, measured: Measured) -> bool:
     return DIRECTIONS[rule["direction"]](strict, rule["threshold"])
 
 
-def judge(claim: dict, measure: Callable[[dict], Measured] = measure_rule) -> Judged:
-    """A claim's verdict: it holds where all rules are met, with limits where some are, and fails where none is."""
+def judge(claim: dict, measure: Callable[[dict, str], Measured] = measure_rule) -> Judged:
+    """A claim's verdict: it holds where all rules are met, with limits where some are, and fails where none is.
+
+    A rule is met if it is met in each profile that has its numbers: the worse one counts.
+    """
     rules = claim.get("rules", [])
-    measured = tuple(measure(rule) for rule in rules)
-    met = tuple(meets(rule, found) for rule, found in zip(rules, measured, strict=True))
+    measured = tuple({profile: measure(rule, profile) for profile in find_profiles(rule)} for rule in rules)
+    met = tuple(
+        {profile: meets(rule, value) for profile, value in found.items()}
+        for rule, found in zip(rules, measured, strict=True)
+    )
     if not rules:
-        return Judged(UNTESTABLE, (), ())
-    return Judged((FAILS, LIMITED, HOLDS)[any(met) + all(met)], measured, met)
+        return Judged(UNTESTED if "until" in claim else UNTESTABLE, (), ())
+    whole = [all(by_profile.values()) for by_profile in met]
+    return Judged((FAILS, LIMITED, HOLDS)[any(whole) + all(whole)], measured, met)
 
 
-def describe_rule(rule: dict, measured: Measured) -> str:
-    """A rule and what was measured for it, in one line of text."""
+def describe_rule(rule: dict, measured: dict[str, Measured]) -> str:
+    """A rule and what was measured for it, in one line of text: a value for each profile, marked as met or not."""
     told = _name(rule["metric"])
     told += f" − {_name(rule['minus'])}" if "minus" in rule else f" / {_name(rule['over'])}" if "over" in rule else ""
-    error = f" ± {measured.standard_error:.2g}" if measured.standard_error > 1e-9 else ""  # less is rounding
+    values = []
+    for profile, found in measured.items():
+        error = f" ± {found.standard_error:.2g}" if found.standard_error > 1e-9 else ""  # less is rounding
+        mark = "✓" if meets(rule, found) else "✗"
+        words = f"{f'{profile} ' if profile else ''}{_write(found.value)}{error} {mark}"
+        values.append(words.replace(" ", "\N{NO-BREAK SPACE}"))  # a mark belongs to its value
     margin = f" by {rule['margin']} standard errors" if "margin" in rule else ""
     wanted = rule["direction"].replace(">=", "≥").replace("<=", "≤")
-    return f"{told}: {_write(measured.value)}{error}, wanted {wanted} {_write(rule['threshold'])}{margin}"
+    return f"{told}, wanted {wanted} {_write(rule['threshold'])}{margin}: {', '.join(values)}"
 
 
 def _write(value: float) -> str:
@@ -144,7 +222,7 @@ def _name(metric: str) -> str:
 
 @functools.cache
 def _names() -> dict[str, str]:
-    return {row["metric"]: row["name"] for row in read_rows("metrics")}
+    return {row["metric"]: row["name"] for row in read_rows("metrics") if "name" in row}
 
 
 def find_section(section: str, sections: list[dict]) -> str:

@@ -1,7 +1,8 @@
-"""The directives `article-map`, `errata-list`, `claims-list` and `claims-count`, and a target at every code cell.
+"""The directives that show the article against the book, and targets in it.
 
 Their rows come from book/article/*.toml; verdicts and measured values are computed by article.py here when the site is
-built. A row points to the cell that shows it: {ref}`cell <cell-ID>`, with the cell's id in the notebook.
+built. Targets are at every code cell, {ref}`cell <cell-ID>` with its id in the notebook, and at every row of errata and
+claims, {ref}`erratum <erratum-ID>` and {ref}`claim <claim-ID>` with the row's id.
 """
 
 from pathlib import Path
@@ -28,10 +29,29 @@ def mark_cells(app, doctree):
             app.env.get_domain("std").note_hyperlink_target(name, docname, name, "")
 
 
+def mark_chinese(app, doctree):
+    """Mark the article's own words as Chinese, for screen readers; once smart quotes, which know none, are set."""
+    for text in doctree.findall(nodes.paragraph):
+        if text.astext().startswith("「"):
+            text["classes"].append("language-zh")  # docutils writes it as lang="zh"
+
+
 class ArticleTable(Table):
     """A table from one of the data files, with its rows in their order."""
 
     data = ""
+    target = ""  # what the label of a row begins with, before its id
+
+    def run(self):
+        """The table, with a target at each row that has an id."""
+        made = super().run()
+        if self.target:
+            lines = [row for part in made for row in part.findall(nodes.row)][1:]  # the first is the header
+            for line, row in zip(lines, self.load(), strict=True):
+                name = f"{self.target}-{row['id']}"
+                line["ids"].append(name)
+                self.env.get_domain("std").note_hyperlink_target(name, self.env.docname, name, "")
+        return made
 
     def load(self):
         """The rows of the data file, which is noted as a dependency."""
@@ -42,13 +62,23 @@ class ArticleTable(Table):
         """The places in the book that a row names: a cell of a chapter, a figure beside it, a page."""
         parts = []
         if "cell" in row:
-            title = self.config.external_site_map[f"notebooks/{row['chapter']}"].title  # the short one of _toc.yml
-            parts.append(f"{{ref}}`{title} <cell-{row['cell'].lower()}>`")
+            parts.append(f"{{ref}}`{self.name_chapter(row)} <cell-{row['cell'].lower()}>`")
+        elif "chapter" in row:
+            parts.append(f"{{doc}}`{self.name_chapter(row)} </notebooks/{row['chapter']}>`")
         if "figure" in row:
             parts.append(f"{{numref}}`{row['figure']}`")
         if "page" in row:
             parts.append(f"{{ref}}`{row['page']}`")
         return ", ".join(parts)
+
+    def name_chapter(self, row):
+        return self.config.external_site_map[f"notebooks/{row['chapter']}"].title  # the short one of _toc.yml
+
+    def point_to_place(self, place):
+        """A chapter by its short title, any other place by its own."""
+        if place.startswith("ch-"):
+            return f"{{ref}}`{self.name_chapter({'chapter': place[3:].replace('-', '_')})} <{place}>`"
+        return f"{{ref}}`{place}`"
 
 
 class ArticleMap(ArticleTable):
@@ -62,37 +92,73 @@ class ArticleMap(ArticleTable):
             yield row["section"], row["holds"], ", ".join(places) or "*planned*"
 
 
-class ErrataList(ArticleTable):
-    """One row for each defect of the article: what is printed there, what holds, and the cell or page that shows it."""
+class ArticleStatements(ArticleTable):
+    """One row for each statement of the article: what it says, and what the book has of it."""
 
-    header, data = ("§", "Printed", "What holds", "Shown in"), "errata"
+    header, data = ("§", "What the article says", "In this book"), "statements"
+
+    def rows(self):
+        for name in ("claims", "metrics"):
+            self.env.note_dependency(str(article.FOLDER / f"{name}.toml"))
+        verdicts = {claim["id"]: article.judge(claim).verdict for claim in article.read_rows("claims")}
+        for row in self.load():
+            parts = [f"{{ref}}`{verdicts[name]} <claim-{name}>`" for name in row.get("claims", [])]
+            errata = row.get("errata", [])
+            for number, name in enumerate(errata, 1):
+                words = "erratum" if len(errata) == 1 else f"erratum {number}" if number == 1 else number
+                parts.append(f"{{ref}}`{words} <erratum-{name}>`")
+            parts += [self.point_to_place(place) for place in row.get("places", [])]
+            yield row["section"], row["says"], ", ".join(parts) or f"*{article.UNTESTED}*"
+
+
+class ErrataList(ArticleTable):
+    """One row for each defect of the article: what is printed there, its words, what holds, and what shows it."""
+
+    header, data, target = ("§", "Printed", "In its words", "What holds", "Shown in"), "errata", "erratum"
 
     def rows(self):
         for row in self.load():
-            yield row["section"], row["printed"], row["holds"], self.point_to(row)
+            yield row["section"], row["printed"], quote(row), row["holds"], self.point_to(row)
 
 
 class ClaimsList(ArticleTable):
-    """One row for each claim: the comparisons asked for, what was measured, the verdict, and where."""
+    """One row for each claim with rules: its words, the comparisons, what was measured, the verdict, and where."""
 
-    header, data = ("§", "Claim", "Asked for and measured", "Verdict", "Decided in"), "claims"
+    tested = True
+    header, data, target = ("§", "Claim", "Asked for and measured", "Verdict", "See"), "claims", "claim"
+
+    def load(self):
+        return [claim for claim in super().load() if ("rules" in claim) == self.tested]
 
     def rows(self):
         self.env.note_dependency(str(article.FOLDER / "metrics.toml"))
         for claim in self.load():
             judged = article.judge(claim)
             asked = [
-                f"- {article.describe_rule(rule, found)} {'✓' if met else '✗'}"
-                for rule, found, met in zip(claim.get("rules", ()), judged.measured, judged.met, strict=True)
+                f"- {article.describe_rule(rule, found)}"
+                for rule, found in zip(claim.get("rules", ()), judged.measured, strict=True)
             ]
             later = {"before": "", "after": " †"}[claim.get("rule_set", "before")]
             yield (
                 claim["section"],
-                claim["claim"],
-                "\n".join(asked) or claim["why"],
+                f"{claim['claim']}\n\n{quote(claim)}",
+                "\n".join(asked) or claim.get("why", claim.get("until")),
                 f"**{judged.verdict}**{later}",
                 self.point_to(claim) or "–",
             )
+
+
+class ClaimsOpen(ClaimsList):
+    """One row for each claim without rules: its words, and why it has none."""
+
+    tested = False
+    header = ("§", "Claim", "Why", "Verdict", "See")
+
+
+def quote(row):
+    """The article's own words, in its marks; of code as code."""
+    words = row["quote"]
+    return words if words.startswith("`") and words.endswith("`") else f"「{words}」"
 
 
 class ClaimsCount(SphinxDirective):
@@ -102,14 +168,19 @@ class ClaimsCount(SphinxDirective):
         self.env.note_dependency(str(article.FOLDER / "claims.toml"))
         verdicts = [article.judge(claim).verdict for claim in article.read_rows("claims")]
         counts = [verdicts.count(verdict) for verdict in article.VERDICTS]
-        told = "Of {} claims {} hold, {} hold with limits, {} fail, and {} cannot be tested here."
+        told = (
+            "Of {} claims {} hold, {} hold with limits, {} fail, {} cannot be tested here, and {} are not tested yet."
+        )
         return [nodes.paragraph(text=told.format(len(verdicts), *counts))]
 
 
 def setup(app):
     app.add_directive("article-map", ArticleMap)
+    app.add_directive("article-statements", ArticleStatements)
     app.add_directive("errata-list", ErrataList)
     app.add_directive("claims-list", ClaimsList)
+    app.add_directive("claims-open", ClaimsOpen)
     app.add_directive("claims-count", ClaimsCount)
     app.connect("doctree-read", mark_cells)
+    app.connect("doctree-read", mark_chinese)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

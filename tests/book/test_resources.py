@@ -35,8 +35,8 @@ ENTRIES = [
 
 
 def find_rows(page):
-    """The cells of each row of the page's list-tables but for their headers and that of our own choices."""
-    article = page.split("## How to tell")[0]
+    """The cells of each row of the tables of the article's list, but for their headers."""
+    article = page.split("## The article's list")[1].split("## How to tell")[0]
     rows = [re.split(r"\n  - ", row) for row in re.split(r"(?m)^\* - ", article)[1:]]
     return [row for row in rows if not row[0].startswith("The article has")]
 
