@@ -39,7 +39,7 @@ VELOCITY = "(model.guess_end(state, times, labels) - state) / (1.0 - time)"
 HEADS, WEIGHED = "log_heads = -tf.nn.softplus(-judge(real))", "return a * reconstruction + b * kl"
 MOVED = "alone\n        return self.generator.trainable_variables"
 JUDGES, SUMMED = "self.discriminator.trainable_variables", 'reduction="sum") / len(images)'
-CLICKS, SHUFFLED = "reconstruction = -tf.reduce_mean(", "rng.permutation(words)"
+CLICKS, SHUFFLED = "return -tf.reduce_sum(clicks", "rng.permutation(words)"
 IMAGES, HELD_OUT = "digits.train.images,\n        config.batch_size", "held_out=digits.test.images"
 ON_TEST = {IMAGES: IMAGES.replace("train", "test")}
 ON_TEST_UNSEEN = ON_TEST | {HELD_OUT: HELD_OUT.replace("test", "train")}
