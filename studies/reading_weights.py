@@ -3,7 +3,8 @@
 The language, the network and the training step are the chapter's own: the study runs its cells up to `train`, and
 answers by `build_answerer`. PHASES is the curriculum: three facts of one kind before four of both, one wording before
 all, questions that the passage answers before those that it does not. The next phase begins when the loss of the last
-hundred steps falls below ENOUGH. Nothing else was chosen: sizes and rate are those of a trial with another language.
+hundred steps falls below ENOUGH. Sizes and rate are those of a trial with another language; the number of steps was
+raised after a run that was asked about other passages.
 
 Two readers learn something else than reading. "kind": two facts about two shops, in two of three passages of different
 kinds, so that the kind of a question settles most answers. "count": from the weights after the first phase, refusals
@@ -20,7 +21,7 @@ import numpy as np
 from tools.studies import run_cells
 
 SEEDS = 1  # of the weights that are shipped; the errors are those of the test passages
-SELECTION = "none"
+SELECTION = "other passages"
 CELLS = ("prompting", "build_answerer")
 WEIGHTS = ("reader.npz",)
 RUNS = {"reader": {}}
@@ -37,19 +38,19 @@ PHASES = (
 )
 EMPTY = 0.03  # share of prompts without a passage, in the last phase
 ENOUGH = 0.12  # nats for a token of an answer
-STEPS, LOOK, BATCH, LENGTH, RATE = 2_800, 100, 64, 57, 2e-3
+STEPS, LOOK, BATCH, LENGTH, RATE = 3_800, 100, 64, 57, 2e-3
 TRAP = {"kind": 600, "count": 250}  # steps
 TRAP_LENGTH = 36
 ASKED = 500  # test prompts of each sort
-SEED_OF_TESTS = 1_000
+SEED_OF_TESTS = 2_000
 
 
 class Curriculum(keras.callbacks.Callback):
-    """Goes to the next phase when the last look's loss is low; keeps when, and the weights after the first phase."""
+    """Goes to the next phase when the last look's loss is low; keeps the weights after the first phase."""
 
     def __init__(self):
         super().__init__()
-        self.phase, self.began, self.after_first = 0, [0], None
+        self.phase, self.after_first = 0, None
 
     def on_epoch_end(self, epoch, logs=None):
         """Called after each look."""
@@ -57,7 +58,6 @@ class Curriculum(keras.callbacks.Callback):
             if not self.phase:
                 self.after_first = self.model.get_weights()
             self.phase += 1
-            self.began.append(LOOK * (epoch + 1))
         print(f"look {epoch}: loss {logs['loss']:.3f}, phase {self.phase}", flush=True)
 
 
@@ -71,13 +71,11 @@ def measure(label: str, folder: Path) -> dict[str, tuple]:
     course = Curriculum()
     batches = names["stream"](lambda rng: draw(names, rng, PHASES[course.phase]), seed, BATCH, LENGTH)
     looks = STEPS // LOOK
-    history = names["train"](reader, batches, RATE, STEPS, looks, [course], compiled=True)
+    names["train"](reader, batches, RATE, STEPS, looks, [course], compiled=True)
     halves = [weights.astype(np.float16) for weights in reader.get_weights()]
     np.savez_compressed(folder / WEIGHTS[0], *halves)
     reader.set_weights(halves)
-    found = {f"loss/{LOOK * (look + 1)}": (value, "nats a token") for look, value in enumerate(history["loss"])}
-    found |= {f"first step of phase {phase}": (step, "steps") for phase, step in enumerate(course.began)}
-    found |= ask(names, answer, "reader, answer in the passage", PHASES[-1] | {"unknown": 0.0})
+    found = ask(names, answer, "reader, answer in the passage", PHASES[-1] | {"unknown": 0.0})
     found |= ask(names, answer, "reader, answer not in the passage", PHASES[-1] | {"unknown": 1.0})
     if course.after_first is not None:
         for kind in ("count", "count, control"):
