@@ -80,7 +80,7 @@ benchmark: .venv/.installed .venv/.torch ## compare our training with other ways
 	$(BIN)/python -m studies.training_speed_table
 
 breakages: .venv/.installed ## break the code on purpose and show which check catches it
-	$(BIN)/python -m tools.breakages
+	$(BIN)/python -m tests.breakages
 
 gpu: .venv/.installed ## run gan, vae and flow in full on this machine's GPU, minutes, for the page of costs (MNIST_NPZ=path, or a download)
 	$(BIN)/python -m tools.gpu $(CHAPTER)

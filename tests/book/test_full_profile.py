@@ -19,7 +19,7 @@ from keras import tree
 
 from helpers import data
 from helpers.checks import IMAGE_SHAPE
-from tools.breakage_list import SPLITS_SWAPPED, Breakage, apply
+from tests.breakage_list import SPLITS_SWAPPED, Breakage, apply
 from tools.notebook_files import ROOT, chapters, code_cells, read
 
 pytestmark = [

@@ -9,9 +9,9 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from tools import breakages
-from tools.breakage_list import BREAKAGES, Breakage, BreakageError, apply
-from tools.breakages import Outcome
+from tests import breakages
+from tests.breakage_list import BREAKAGES, Breakage, BreakageError, apply
+from tests.breakages import Outcome
 from tools.environment import quick_environment
 from tools.notebook_files import ROOT, write
 

@@ -1,4 +1,4 @@
-"""Breaks the book on purpose: `python -m tools.breakages` shows which check catches each breakage; none may pass.
+"""Breaks the book on purpose: `python -m tests.breakages` shows which check catches each breakage; none may pass.
 
 Each is applied to a copy of the tree, where the unit tests of the module run, and the chapter, as nbval judges it. The
 chapter's verdict lines are a column of their own: what they let through, a learner's own run would let through too.
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
-from tools.breakage_list import BREAKAGES, LOSSES, MODELS, Breakage, BreakageError, apply
+from tests.breakage_list import BREAKAGES, LOSSES, MODELS, Breakage, BreakageError, apply
 from tools.environment import quick_environment
 from tools.execute import run_notebook
 from tools.notebook_files import ROOT, code_cells, printed, read, verdict_lines
