@@ -39,7 +39,7 @@ VELOCITY = "(model.guess_end(state, times, labels) - state) / (1.0 - time)"
 HEADS, WEIGHED = "log_heads = -tf.nn.softplus(-judge(real))", "return a * reconstruction + b * kl"
 MOVED = "alone\n        return self.generator.trainable_variables"
 JUDGES, SUMMED = "self.discriminator.trainable_variables", 'reduction="sum") / len(images)'
-CLICKS, SHUFFLED = "return -tf.reduce_sum(clicks", "rng.permutation(words)"
+CLICKS, NAMED = "return -tf.reduce_sum(clicks", "else name) for name in names]"
 IMAGES, HELD_OUT = "digits.train.images,\n        config.batch_size", "held_out=digits.test.images"
 ON_TEST = {IMAGES: IMAGES.replace("train", "test")}
 ON_TEST_UNSEEN = ON_TEST | {HELD_OUT: HELD_OUT.replace("test", "train")}
@@ -142,7 +142,7 @@ BREAKAGES = [
             ("averages that never forget", of("failures"), "failures", ("momentum = 0.0", "momentum = 0.99")),
             ("clicks made improbable", of("background"), "background", (CLICKS, CLICKS.replace("-", ""))),
             ("no causal mask", TRANSFORMERS, "large_models", ("use_causal_mask=causal", "use_causal_mask=False")),
-            ("keywords shuffled", of("prompting"), "prompting", (f"{SHUFFLED} if shuffled else words", SHUFFLED)),
+            ("keywords shuffled", of("prompting"), "prompting", (NAMED, NAMED.replace("names", "names[::-1]"))),
             ("labels flagged that fit", of("data_quality"), "data_quality", ("(best != labels)", "(best == labels)")),
             ("Q-learning away from rewards", of("evaluation"), "evaluation", ("move] += rate", "move] -= rate")),
         )
