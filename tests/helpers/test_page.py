@@ -269,7 +269,7 @@ def test_a_drawing_is_within_the_page(shown: list) -> None:
 
 
 def test_an_unknown_drawing_or_a_silent_one_is_refused() -> None:
-    there = "flow, gan, gan_math, gan_step, gan_vs_vae, port, vae"
+    there = "flow, gan, gan_math, gan_step, gan_vs_vae, large_models, port, vae"
     with pytest.raises(ValueError, match=f"no drawing is called 'gone'; there are {there}"):
         page.show_drawing("gone", alt="Nothing.")
     with pytest.raises(ValueError, match="alternative text"):
