@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from nbformat import NotebookNode
 
-from helpers import data
+from helpers import data, transformers
 from tools.digest import canonical, strip
 from tools.notebook_files import book_metadata, chapters, code_cells, read
 
@@ -194,6 +194,16 @@ def test_a_network_that_differs_is_seen(other: dict[str, Any]) -> None:
     assert_same_network(build(), build())
     with pytest.raises(AssertionError):
         assert_same_network(build(), build(**other))
+
+
+def test_a_mask_that_is_missing_is_seen() -> None:
+    one, same, blind = (
+        transformers.build_decoder_only(5, 4, width=8, heads=2, blocks=1, causal=causal)
+        for causal in (True, True, False)
+    )
+    assert_same_network(one, same)
+    with pytest.raises(AssertionError):
+        assert_same_network(one, blind)
 
 
 GAN = "models.GAN(networks.build_dense_generator(4, (8,)), networks.build_dense_discriminator((8,)), {seed}, {penalty})"
