@@ -26,7 +26,6 @@ class Breakage(NamedTuple):
 
 LOSSES, MODELS = "helpers/losses.py", "helpers/models.py"
 TRAINING, METRICS = "helpers/training.py", "helpers/metrics.py"
-TRANSFORMERS = "helpers/transformers.py"
 KL = "0.5 * tf.reduce_sum("
 RECONSTRUCTION = "-tf.reduce_sum(cross_entropy, axis=[1, 2, 3])"
 DRAW = "tf.exp(0.5 * log_variance) * noise"
@@ -141,7 +140,7 @@ BREAKAGES = [
             ),
             ("averages that never forget", of("failures"), "failures", ("momentum = 0.0", "momentum = 0.99")),
             ("clicks made improbable", of("background"), "background", (CLICKS, CLICKS.replace("-", ""))),
-            ("no causal mask", TRANSFORMERS, "large_models", ("use_causal_mask=causal", "use_causal_mask=False")),
+            ("no causal mask", of("large_models"), "large_models", ("causal_mask=causal", "causal_mask=False")),
             ("keywords shuffled", of("prompting"), "prompting", (NAMED, NAMED.replace("names", "names[::-1]"))),
             ("labels flagged that fit", of("data_quality"), "data_quality", ("(best != labels)", "(best == labels)")),
             ("Q-learning away from rewards", of("evaluation"), "evaluation", ("move] += rate", "move] -= rate")),

@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 from nbformat import NotebookNode
 
-from helpers import data
+from helpers import data, transformers
 from tools.digest import canonical, strip
 from tools.notebook_files import book_metadata, chapters, code_cells, read
 
 pytestmark = pytest.mark.runs_chapters
-MODULES = ("data", "flow", "losses", "models", "networks", "training")
+MODULES = ("data", "flow", "losses", "models", "networks", "training", "transformers")
 RUN = {"setup", "imports", "config", "for_exercises", "same_as", "same_network", "same_step"}
 STEPS, BATCH_SIZE = 3, 16
 NUMBERED = {"name", "build_config", "inbound_nodes", "input_layers", "output_layers"}
@@ -101,13 +101,21 @@ def assert_same_network(ours: keras.Model, theirs: keras.Model) -> None:
     """Layer by layer, and with the same weights in output, bit for bit."""
     assert layers_of(ours) == layers_of(theirs)
     ours.set_weights(theirs.get_weights())
-    rng = np.random.default_rng(0)
-    inputs = rng.random((2, *ours.input_shape[1:]), dtype=np.float32)
+    inputs = draw_inputs(ours)
     for mine, other in zip(_outputs(ours, inputs), _outputs(theirs, inputs), strict=True):
         assert np.array_equal(mine, other)
 
 
-def _outputs(network: keras.Model, inputs: np.ndarray) -> list[np.ndarray]:
+def draw_inputs(network: keras.Model) -> np.ndarray | list[np.ndarray]:
+    """Two examples: of tokens where the network reads them, as many as it has inputs; else of one input's numbers."""
+    rng = np.random.default_rng(0)
+    if network.inputs[0].dtype == "int32":
+        drawn = [rng.integers(0, 4, (2, 4), np.int32) for _ in network.inputs]
+        return drawn if len(drawn) > 1 else drawn[0]
+    return rng.random((2, *network.input_shape[1:]), dtype=np.float32)
+
+
+def _outputs(network: keras.Model, inputs: np.ndarray | list[np.ndarray]) -> list[np.ndarray]:
     return [np.asarray(output) for output in keras.tree.flatten(network(inputs))]
 
 
@@ -186,6 +194,16 @@ def test_a_network_that_differs_is_seen(other: dict[str, Any]) -> None:
     assert_same_network(build(), build())
     with pytest.raises(AssertionError):
         assert_same_network(build(), build(**other))
+
+
+def test_a_mask_that_is_missing_is_seen() -> None:
+    one, same, blind = (
+        transformers.build_decoder_only(5, 4, width=8, heads=2, blocks=1, causal=causal)
+        for causal in (True, True, False)
+    )
+    assert_same_network(one, same)
+    with pytest.raises(AssertionError):
+        assert_same_network(one, blind)
 
 
 GAN = "models.GAN(networks.build_dense_generator(4, (8,)), networks.build_dense_discriminator((8,)), {seed}, {penalty})"

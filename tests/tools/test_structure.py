@@ -42,6 +42,7 @@ EXPECTED = {
     "training",
     "transformers",
     "book.bands",
+    "book.corpus",
     "book.doctor",
     "book.full_runs",
     "book.page",
