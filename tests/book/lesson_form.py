@@ -1,12 +1,8 @@
-"""The form of a lesson, as small checks: a notebook in, complaints out.
-
-A chapter that old_form.txt lists is not yet written so; it is held by OLD_CHECKS of notebook_structure instead.
-"""
+"""The form of a lesson, as small checks: a notebook in, complaints out."""
 
 import ast
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -17,7 +13,6 @@ from tools import says
 from tools.digest import DigestError, evaluate_config, find_names
 from tools.notebook_files import HIDING, SETUP_TITLE, book_metadata, code_cells, printed, text_of
 
-OLD_FORM = Path(__file__).with_name("old_form.txt")
 CELL_COUNTS = range(25, 61)
 CELL_LINES, EXERCISE_LINES, LINE = 20, 30, 88
 MENTIONS = 3  # of the article, outside its box and the first cell
@@ -57,11 +52,6 @@ class Cell(NamedTuple):
     def is_visible(self) -> bool:
         """Whether a reader of the page sees its code."""
         return self.is_code and not self.tags & (HIDING | {"remove-cell", "remove-input"})
-
-
-def read_old_form(text: str | None = None) -> set[str]:
-    """The chapters that are not yet written as lessons."""
-    return set((OLD_FORM.read_text(encoding="utf-8") if text is None else text).split())
 
 
 def walk(notebook: NotebookNode) -> Iterator[Cell]:

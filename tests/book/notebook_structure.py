@@ -9,7 +9,7 @@ from nbformat import NotebookNode
 
 from helpers.book.bands import WITHIN
 from tools.digest import DigestError, evaluate_config, find_names
-from tools.notebook_files import HIDING, ROOT, book_metadata, code_cells, printed, setup_values, text_of, verdict_lines
+from tools.notebook_files import HIDING, ROOT, book_metadata, code_cells, printed, setup_values, verdict_lines
 
 MAX_BYTES = 2_000_000  # pictures have twice the pixels that are shown
 CELL_COUNTS = range(25, 61)
@@ -70,22 +70,6 @@ def _numbered(notebook: NotebookNode) -> Iterator[tuple[str, NotebookNode]]:
         yield f"code cell {number}", cell
 
 
-def opening(notebook: NotebookNode) -> list[str]:
-    """The first cell: label, title, three promises, the measured times, the section of the article."""
-    first = notebook.cells[0].source if notebook.cells[0].cell_type == "markdown" else ""
-    complaints = []
-    if not re.match(r"\(ch-[a-z0-9-]+\)=\n# \S", first):
-        complaints.append("the first cell does not open with a label (ch-...)= and a title")
-    promises = re.search(r"You will be able to\b.*?\n+((?:[-*\d] ?.*\n?|  +.*\n?)+)", first)
-    if not promises or len(re.findall(r"^(?:[-*]|\d+\.) ", promises[1], re.MULTILINE)) != 3:
-        complaints.append('the first cell has no "You will be able to" with three list items')
-    if "measured-times" not in first:
-        complaints.append("the first cell does not refer to the measured times")
-    if "§" not in first:
-        complaints.append("the first cell does not name the section (§) of the article")
-    return complaints
-
-
 def setup(notebook: NotebookNode) -> list[str]:
     """The second cell is the setup cell, and the only one."""
     marked = [cell for cell in notebook.cells if book_metadata(cell).get("setup")]
@@ -121,13 +105,6 @@ def config(notebook: NotebookNode) -> list[str]:
         if cell is not marked[0] and asks_for_profile(ast.parse(cell.source)):
             complaints.append(f"{name}: asks for the profile; put the choice into config")
     return complaints
-
-
-def config_shown(notebook: NotebookNode) -> list[str]:
-    """The sizes can be read on the page."""
-    hiding = HIDING | {"remove-cell"}
-    marked = [cell for cell in code_cells(notebook) if book_metadata(cell).get("config")]
-    return ["the config cell is hidden" for cell in marked if hiding & set(_tags(cell))]
 
 
 def asks_for_profile(tree: ast.AST) -> bool:
@@ -198,48 +175,6 @@ def verdicts(notebook: NotebookNode) -> list[str]:
     for name, cell in _numbered(notebook):
         if "nbval-ignore-output" in _tags(cell) and "reference band" in printed(cell):
             complaints.append(f"{name}: a verdict line that nbval-ignore-output hides from comparison")
-    return complaints
-
-
-def exercise_cells(notebook: NotebookNode) -> list[str]:
-    """Two or three exercises, each open as given, each followed by its folded solution."""
-    found = exercises(notebook)
-    complaints = [] if len(found) in (2, 3) else [f"{len(found)} exercises, expected 2 or 3"]
-    if len({name for name, _, _ in found}) != len(found):
-        complaints.append("two exercises have the same name")
-    for name, cell, after in found:
-        if "not yet" not in printed(cell):
-            complaints.append(f"exercise {name}: as given it does not print `not yet`")
-        solution = solution_code(after)
-        if solution is None:
-            complaints.append(f"exercise {name}: the next cell is not a fold `Solution` around one block of Python")
-            continue
-        try:
-            ast.parse(solved(cell.source, solution))
-        except (ValueError, SyntaxError) as error:
-            complaints.append(f"exercise {name}: {error}")
-    return complaints
-
-
-def closing(notebook: NotebookNode) -> list[str]:
-    """A summary, and further reading with citations."""
-    text = _markdown(notebook)
-    complaints = [] if re.search(r"^## Summary$", text, re.MULTILINE) else ['no heading "## Summary"']
-    reading = re.search(r"^## Further reading$(.*)", text, re.MULTILINE | re.DOTALL)
-    if not reading or "{cite" not in reading[1]:
-        complaints.append('no heading "## Further reading" with a {cite} under it')
-    return complaints
-
-
-def length(notebook: NotebookNode) -> list[str]:
-    """A chapter can be read in one sitting: 25 to 60 cells besides shown failures and records, under 2 MB."""
-    complaints, size = [], len(text_of(notebook).encode())
-    counted = (cell for cell in notebook.cells if "raises-exception" not in _tags(cell))
-    count = len([cell for cell in counted if "record" not in book_metadata(cell)])
-    if count not in CELL_COUNTS:
-        complaints.append(f"{count} cells, expected {CELL_COUNTS.start} to {CELL_COUNTS.stop - 1}")
-    if size >= MAX_BYTES:
-        complaints.append(f"{size / 1e6:.1f} MB, expected less than {MAX_BYTES / 1e6:.0f}")
     return complaints
 
 
@@ -361,7 +296,7 @@ def traces(notebook: NotebookNode) -> list[str]:
     return complaints
 
 
-# What every chapter must hold, and what those that are not yet written as tests/book/lesson_form.py has it.
+# What every chapter must hold, beside the form of a lesson.
 CHECKS: tuple[Callable[[NotebookNode], list[str]], ...] = (
     setup,
     imports,
@@ -377,4 +312,3 @@ CHECKS: tuple[Callable[[NotebookNode], list[str]], ...] = (
     endings,
     traces,
 )
-OLD_CHECKS = (opening, config_shown, exercise_cells, closing, length)

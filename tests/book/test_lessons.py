@@ -1,6 +1,5 @@
 """The form of a lesson: a chapter with nothing to complain of, and for each check the ways to break it."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,36 +11,8 @@ from lesson_form import LESSON_CHECKS
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools.notebook_files import ROOT, SETUP_TITLE, chapters, code_cells, read, setup_source, setup_values, write
+from tools.notebook_files import SETUP_TITLE, code_cells, setup_source, setup_values, write
 from tools.set_repository import chapter_with
-
-# Which chapters are of the old form
-
-
-def test_the_list_of_the_old_form_only_shrinks() -> None:
-    """No commit before this one lacks a chapter that is listed now: what is rewritten stays so, what is new is."""
-    name = form.OLD_FORM.relative_to(ROOT).as_posix()
-    log = subprocess.run(
-        ["git", "log", "--format=%H", "--", name], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if not log.stdout.strip():
-        pytest.skip("no git history of the list")
-    for commit in log.stdout.split():
-        shown = subprocess.run(
-            ["git", "show", f"{commit}:{name}"], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        if shown.returncode == 0:
-            assert form.read_old_form() - form.read_old_form(shown.stdout) == set(), commit
-
-
-def test_the_list_of_the_old_form_names_chapters_that_are_of_it() -> None:
-    paths = {path.stem: path for path in chapters()}
-    assert form.read_old_form() <= paths.keys()
-    named = {
-        name for name in form.read_old_form() if any(cell.section == "Checks" for cell in form.walk(read(paths[name])))
-    }
-    assert named == set(), "these have `## Checks`: take them out of the list"
-
 
 # A good lesson
 

@@ -15,8 +15,8 @@ import nbformat
 import notebook_structure as structure
 import pytest
 import yaml
-from chapter_edits import ERROR, adding, appending_output, printing, removing, replacing, setting
-from lesson_form import LESSON_CHECKS, read_old_form
+from chapter_edits import ERROR, appending_output, printing, removing, replacing, setting
+from lesson_form import LESSON_CHECKS
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -53,7 +53,7 @@ def with_older_bands() -> set[str]:
 ANATOMY = [
     pytest.param(path, check, id=f"{path.stem}-{check.__name__}")
     for path in chapters()
-    for check in (*structure.CHECKS, *(structure.OLD_CHECKS if path.stem in read_old_form() else LESSON_CHECKS))
+    for check in (*structure.CHECKS, *LESSON_CHECKS)
 ]
 
 
@@ -267,14 +267,8 @@ def drawing_what_is_printed_in(tag: str) -> Callable[[NotebookNode], None]:
 
 SETUP, IMPORTS, CONFIG, FIGURE, RAW, VERDICT, CHECK, SOURCE, EXERCISE_1 = 1, 2, 3, 4, 5, 6, 7, 8, 21
 
-ALL_CHECKS = (*structure.CHECKS, *structure.OLD_CHECKS)
+ALL_CHECKS = structure.CHECKS
 BROKEN = [
-    (structure.opening, replacing(0, "(ch-example)=\n", "")),
-    (structure.opening, replacing(0, "# An example", "An example")),
-    (structure.opening, replacing(0, "- three.", "")),
-    (structure.opening, replacing(0, "- three.", "- three;\n- four.")),
-    (structure.opening, replacing(0, "measured-times", "something")),
-    (structure.opening, replacing(0, "§", "section")),
     (structure.setup, replacing(SETUP, "--quiet", "--verbose")),
     (structure.setup, setting({}, "cells", SETUP, "metadata")),
     (structure.setup, setting({"setup": True}, "cells", CONFIG, "metadata", "book")),
@@ -282,7 +276,6 @@ BROKEN = [
     (structure.imports, lambda chapter: chapter.cells.insert(9, chapter.cells.pop(IMPORTS))),
     (structure.config, setting({}, "cells", CONFIG, "metadata")),
     (structure.config, setting({"config": True}, "cells", RAW, "metadata", "book")),
-    (structure.config_shown, setting(["hide-input"], "cells", CONFIG, "metadata", "tags")),
     (structure.config, replacing(CONFIG, "config =", "sizes =")),
     (structure.config, replacing(CONFIG, "3", "data.load(settings.profile)")),
     (structure.config, replacing(RAW, "math.pi", "math.pi if quick else 3")),
@@ -305,18 +298,6 @@ BROKEN = [
     (structure.record_figure, setting({}, "cells", FIGURE, "metadata", "book")),
     (structure.record_figure, setting({"record_figure": True}, "cells", RAW, "metadata", "book")),
     (structure.record_figure, setting({"book": {"record_figure": True}}, "cells", FIGURE, "metadata")),
-    (structure.exercise_cells, setting({}, "cells", EXERCISE_1, "metadata")),
-    (structure.exercise_cells, setting("example-2", "cells", EXERCISE_1, "metadata", "book", "exercise")),
-    (structure.exercise_cells, setting("passed\n", "cells", EXERCISE_1, "outputs", 0, "text")),
-    (structure.exercise_cells, replacing(EXERCISE_1 + 1, "Solution", "Hint")),
-    (structure.exercise_cells, replacing(EXERCISE_1 + 1, "return 42", "return (")),
-    (structure.exercise_cells, replacing(EXERCISE_1, "# check", "# see")),
-    (structure.closing, replacing(-2, "## Summary", "## The end")),
-    (structure.closing, replacing(-1, "## Further reading", "## More")),
-    (structure.closing, replacing(-1, "{cite:t}", "")),
-    (structure.length, adding(*[new_markdown_cell("More.") for _ in range(40)])),
-    (structure.length, lambda chapter: chapter.cells.__delitem__(slice(9, 14))),
-    (structure.length, setting("x" * structure.MAX_BYTES, "cells", 9, "source")),
     (structure.tags, setting(["nbval-skip"], "cells", RAW, "metadata", "tags")),
     (structure.tags, setting("a word\n", "cells", RAW, "outputs", 0, "text")),
     (structure.figures, appending_output(FIGURE, new_output("display_data", {"image/png": ""}))),
