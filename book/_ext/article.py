@@ -28,7 +28,7 @@ HOLDS, LIMITED, FAILS = "holds", "holds with limits", "fails"
 UNTESTABLE, UNTESTED = "not testable here", "not tested yet"
 VERDICTS = (HOLDS, LIMITED, FAILS, UNTESTABLE, UNTESTED)
 PROFILES = ("quick", "full")
-ENDS = {"share": (0.0, 1.0), "nats": (0.0, math.inf), "squared": (0.0, math.inf), "ratio": (0.0, math.inf)}
+ENDS = {"share": (0.0, 1.0)} | dict.fromkeys(("nats", "bits", "squared", "ratio"), (0.0, math.inf))
 # the least and the most that a unit allows, by its first word
 
 
