@@ -112,7 +112,7 @@ def test_the_wheel_carries_helpers_and_results_and_nothing_else(tmp_path: Path) 
     modules = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "helpers").rglob("*")
-        if path.suffix in (".py", ".css", ".js", ".svg")
+        if path.suffix in (".py", ".css", ".js", ".svg", ".txt")
     }
     assert {"helpers/book/static/frames.js", "helpers/book/drawings/gan.svg"} <= modules
     results = {f"helpers/{path.relative_to(ROOT)}" for path in (ROOT / "results").rglob("*") if path.is_file()}
