@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:constrained_layout not applied:UserWarning"),
 ]
 # What whole numbers in a config are cut to, by the last word of their names; the others are users, units, dimensions.
-REPEATED = {"epochs": 6, "looks": 8, "steps": 3, "samples": 6, "draws": 300, "copies": 4}
+REPEATED = {"epochs": 6, "looks": 8, "steps": 3, "samples": 6, "draws": 300, "copies": 4, "choices": 1}
 SIZES = {"batch": 32, "size": 32, "images": 400, "shown": 16, "out": 32, "width": 32, "widths": 64}
 MOST, MOST_OTHERS = REPEATED | SIZES, 100
 CHAPTERS = {path.stem: path for path in chapters()}
