@@ -30,6 +30,7 @@ VERDICTS = (HOLDS, LIMITED, FAILS, UNTESTABLE, UNTESTED)
 PROFILES = ("quick", "full")
 ENDS = {"share": (0.0, 1.0)} | dict.fromkeys(("nats", "bits", "squared", "ratio"), (0.0, math.inf))
 # the least and the most that a unit allows, by its first word
+PARTS = ("metric", "minus", "over", "start", "goal")  # of a rule: what names a metric
 
 
 class ArticleError(ValueError):
@@ -77,15 +78,20 @@ def find_values(metric: str, profile: str = "quick") -> np.ndarray:
         if source == "bands":
             chapter, name = name.split("/", 1)
             return np.asarray(bands.Reference(chapter, profile or "quick").metrics[name]["values"])
+        if source == "checks":
+            chapter, name = name.split("/", 1)
+            return np.asarray(_find_checks(chapter, profile or "quick")[name], np.float64)
         if source == "record":
             record, name = name.split("/", 1)
-            return records.load(record).values(name)
+            found = records.load(record)
+            one = found.get(name)
+            return np.asarray([one["value"]]) if one["n"] == 1 else found.values(name)
         if source == "published":
             table, row, column = name.split("/")
             return np.asarray([records.load_published(table)[row][column]], np.float64)
     except (KeyError, ValueError) as error:
         raise ArticleError(f"{metric}: the book does not hold it ({error}).") from error
-    raise ArticleError(f"{metric}: expected it to begin with bands:, record: or published:.")
+    raise ArticleError(f"{metric}: expected it to begin with bands:, checks:, record: or published:.")
 
 
 def find_profiles(rule: dict) -> tuple[str, ...]:
@@ -94,16 +100,18 @@ def find_profiles(rule: dict) -> tuple[str, ...]:
     Raises ArticleError where its parts have no profile in common.
     """
     common = set(PROFILES)
-    parts = [rule[part] for part in ("metric", "minus", "over") if part in rule]
+    parts = [rule[part] for part in PARTS if part in rule]
     for source, _, name in (metric.partition(":") for metric in parts):
         chapter, _, rest = name.partition("/")
         if source == "bands":
             common &= {profile for profile in PROFILES if rest in bands.Reference(chapter, profile).metrics}
+        elif source == "checks":
+            common &= {profile for profile in PROFILES if rest in _find_checks(chapter, profile)}
         elif source == "record":
             common &= {records.load(chapter).stored.get("profile", "quick")}
     if not common:
         raise ArticleError(f"{' and '.join(parts)}: no profile has them all; expected one that the book has measured.")
-    if not any(metric.startswith(("bands:", "record:")) for metric in parts):
+    if not any(metric.startswith(("bands:", "checks:", "record:")) for metric in parts):
         return ("",)
     return tuple(profile for profile in PROFILES if profile in common)
 
@@ -111,7 +119,8 @@ def find_profiles(rule: dict) -> tuple[str, ...]:
 def measure_rule(rule: dict, profile: str = "quick") -> Measured:
     """What a rule compares, by its metric, and by what is subtracted or divided by where it says so.
 
-    A difference is taken seed by seed where both sides have the same seeds, a quotient of the means.
+    A difference is taken seed by seed where both sides have the same seeds, a quotient, or a share of a way, of the
+    means.
     """
     values = find_values(rule["metric"], profile)
     if "over" in rule:
@@ -121,8 +130,21 @@ def measure_rule(rule: dict, profile: str = "quick") -> Measured:
         if len(others) != len(values):
             values, others = values.mean(keepdims=True), others.mean(keepdims=True)
         values = values - others
+    elif "start" in rule:
+        values = np.asarray([_find_share_of_way(rule, values.mean(), profile)])
     error = float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
     return Measured(float(values.mean()), error)
+
+
+def _find_share_of_way(rule: dict, reached: float, profile: str) -> float:
+    """The share of the way from a rule's start to its goal that a value has gone."""
+    start, goal = (find_values(rule[end], profile).mean() for end in ("start", "goal"))
+    return float((start - reached) / (start - goal))
+
+
+def _find_checks(chapter: str, profile: str) -> dict[str, list[bool]]:
+    """A chapter's yes-or-no results in one profile, each with its outcome by seed."""
+    return bands.Reference(chapter, profile).stored.get("checks", {})
 
 
 def find_reach(rule: dict, profile: str = "quick") -> tuple[Measured, Measured]:
@@ -136,6 +158,8 @@ def find_reach(rule: dict, profile: str = "quick") -> tuple[Measured, Measured]:
         table, _, column = name.split("/")
         column_values = [row[column] for row in records.load_published(table).values() if column in row]
         ends = [min(column_values), max(column_values)]
+    elif source == "checks":
+        ends = list(ENDS["share"])
     else:
         given = next((row for row in read_rows("metrics") if row["metric"] == name and "least" in row), None)
         if given:
@@ -149,6 +173,8 @@ def find_reach(rule: dict, profile: str = "quick") -> tuple[Measured, Measured]:
         ends = [end / find_values(rule["over"], profile).mean() for end in ends]
     elif "minus" in rule:
         ends = [end - find_values(rule["minus"], profile).mean() for end in ends]
+    elif "start" in rule:
+        ends = [_find_share_of_way(rule, end, profile) for end in ends]
     least, most = sorted(Measured(float(end), error) for end in ends)
     return least, most
 
@@ -188,10 +214,19 @@ def judge(claim: dict, measure: Callable[[dict, str], Measured] = measure_rule) 
     return Judged((FAILS, LIMITED, HOLDS)[any(whole) + all(whole)], measured, met)
 
 
+def describe_daggers(claims: list[dict]) -> str:
+    """How many verdicts of each kind rest on a rule that was written when its numbers were known, in one sentence."""
+    tested = [(judge(claim).verdict, claim["rule_set"] == "after") for claim in claims if "rules" in claim]
+    later = [[known for found, known in tested if found == verdict] for verdict in (HOLDS, LIMITED, FAILS)]
+    held, limited, failed = (f"{sum(known)} of {len(known)}" for known in later)
+    return f"A dagger stands beside {held} that hold, {limited} that hold with limits, and {failed} that fail"
+
+
 def describe_rule(rule: dict, measured: dict[str, Measured]) -> str:
     """A rule and what was measured for it, in one line of text: a value for each profile, marked as met or not."""
     told = _name(rule["metric"])
     told += f" − {_name(rule['minus'])}" if "minus" in rule else f" / {_name(rule['over'])}" if "over" in rule else ""
+    told += f", share of the way from {_name(rule['start'])} to {_name(rule['goal'])}" if "start" in rule else ""
     values = []
     for profile, found in measured.items():
         error = f" ± {found.standard_error:.2g}" if found.standard_error > 1e-9 else ""  # less is rounding

@@ -162,16 +162,16 @@ def quote(row):
 
 
 class ClaimsCount(SphinxDirective):
-    """One line: how many claims there are, and how many of each verdict."""
+    """Two lines: how many claims there are, and how many of each verdict; how many of these stand under a dagger."""
 
     def run(self):
         self.env.note_dependency(str(article.FOLDER / "claims.toml"))
-        verdicts = [article.judge(claim).verdict for claim in article.read_rows("claims")]
+        claims = article.read_rows("claims")
+        verdicts = [article.judge(claim).verdict for claim in claims]
         counts = [verdicts.count(verdict) for verdict in article.VERDICTS]
-        told = (
-            "Of {} claims {} hold, {} hold with limits, {} fail, {} cannot be tested here, and {} are not tested yet."
-        )
-        return [nodes.paragraph(text=told.format(len(verdicts), *counts))]
+        told = "Claims: {}. They hold: {}; hold with limits: {}; fail: {}; not testable here: {}; not tested yet: {}."
+        later = f"{article.describe_daggers(claims)}: read those as descriptions of what was measured, not as tests."
+        return [nodes.paragraph(text=text) for text in (told.format(len(verdicts), *counts), later)]
 
 
 def setup(app):

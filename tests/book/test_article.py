@@ -152,8 +152,8 @@ def test_a_claim_has_no_word_that_nothing_reads(claim: dict) -> None:
     assert claim.keys() <= known
     for rule in claim.get("rules", ()):
         assert {"metric", "direction", "threshold"} <= rule.keys()
-        assert rule.keys() <= {"metric", "minus", "over", "direction", "threshold", "margin"}
-        assert not {"minus", "over"} <= rule.keys()
+        assert rule.keys() <= {*article.PARTS, "direction", "threshold", "margin"}
+        assert (rule.keys() & set(article.PARTS)) - {"metric"} in (set(), {"minus"}, {"over"}, {"start", "goal"})
         # a margin in standard errors is nothing where there are none
         for profile in article.find_profiles(rule):
             assert "margin" not in rule or article.measure_rule(rule, profile).standard_error > 0
@@ -264,7 +264,7 @@ def test_a_rule_is_met_on_its_side_and_by_its_margin(direction: str, value: floa
 
 def test_a_reader_is_told_of_a_metric_by_its_own_name_or_a_plainer_one() -> None:
     rules = [rule for claim in CLAIMS for rule in claim.get("rules", ())]
-    used = {rule[part].partition(":")[2] for rule in rules for part in ("metric", "minus", "over") if part in rule}
+    used = {rule[part].partition(":")[2] for rule in rules for part in article.PARTS if part in rule}
     names = {row["metric"]: row["name"] for row in article.read_rows("metrics") if "name" in row}
     assert {row["metric"] for row in article.read_rows("metrics")} <= used  # what nothing bears is misspelt
     assert len(set(names.values())) == len(names)
@@ -294,10 +294,44 @@ def test_a_difference_is_taken_seed_by_seed() -> None:
     assert found.standard_error == pytest.approx(difference.std(ddof=1) / np.sqrt(len(difference)))
 
 
+def test_a_share_of_a_way_begins_at_its_start_and_ends_at_its_goal() -> None:
+    ends = {
+        "start": "record:three_models/frechet/class Gaussians on digits",
+        "goal": "record:three_models/frechet/real digits on digits",
+    }
+
+    def gone(metric: str) -> float:
+        return article.measure_rule({"metric": metric, **ends}).value
+
+    assert [gone(metric) for metric in ends.values()] == pytest.approx([0, 1])
+    metric = "record:three_models/frechet/GAN on digits"
+    start, goal, reached = (article.find_values(name).mean() for name in (*ends.values(), metric))
+    assert start - gone(metric) * (start - goal) == pytest.approx(reached)
+
+
+def test_a_check_counts_as_the_share_of_seeds_in_which_it_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = {"quick": {"nearer": [True, True, False, True]}, "full": {}}
+    monkeypatch.setattr(article, "_find_checks", lambda chapter, profile: checks[profile])
+    rule = {"metric": "checks:vae/nearer", "direction": ">=", "threshold": 0.9}
+    judged = judge({"rules": [rule]})
+    assert article.measure_rule(rule).value == 0.75
+    assert (judged.verdict, judged.met) == (FAILS, ({"quick": False},))
+    assert [end.value for end in article.find_reach(rule)] == [0, 1]
+
+
+def test_daggers_are_counted_by_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    claims = [{"rules": verdict, "rule_set": date} for verdict, date in [(HOLDS, "after"), (HOLDS, "before")]]
+    claims += [{"rules": FAILS, "rule_set": "after"}, {"rules": LIMITED, "rule_set": "before"}, {"why": ""}]
+    monkeypatch.setattr(article, "judge", lambda claim: article.Judged(claim["rules"], (), ()))
+    told = article.describe_daggers(claims)
+    assert told == "A dagger stands beside 1 of 2 that hold, 0 of 1 that hold with limits, and 1 of 1 that fail"
+
+
 @pytest.mark.parametrize(
     "metric",
     [
         "bands:gan/no such metric",
+        "checks:vae/no such check",
         "bands:no such chapter/Frechet distance",
         "record:no such record/frechet/GAN",
         "record:gan_vs_vae_seeds/no such metric",
