@@ -211,6 +211,8 @@ def judgements(notebook: NotebookNode) -> list[str]:
     named = [name for cell in notebook.cells if cell.cell_type == "markdown" for name in headings(cell.source)]
     if named.count("Checks") != 1 or named[-1:] != ["Checks"]:
         complaints.append('no heading "## Checks", or another heading behind it')
+    elif not any(cell.source.splitlines()[:1] == ["## Checks"] for cell in notebook.cells):
+        complaints.append('"## Checks" does not begin its cell: a reader would take what stands before it for a check')
     for cell in cells:
         if not cell.is_code or cell.section == "Checks":
             continue

@@ -203,6 +203,7 @@ BROKEN = [
     (form.size, setting("x" * form.MAX_BYTES, "cells", PLAIN, "source")),
     (form.judgements, text(CHECKS, "## The checks")),
     (form.judgements, text(CHECKS, "A paragraph.")),
+    (form.judgements, text(CHECKS, "A last word.\n\n## Checks")),
     (form.judgements, moving(READING, TABLE)),
     (form.judgements, moving(VERDICT, PLAIN)),
     (form.judgements, moving(CHECK, PLAIN)),
