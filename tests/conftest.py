@@ -1,11 +1,7 @@
 """Fixtures that several test files share."""
 
 import gc
-import os
 from collections.abc import Iterator
-
-# With oneDNN, TensorFlow keeps all memory that it ever took, unless it is told before its first import to hand it back.
-os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
 
 import keras
 import pytest
