@@ -68,8 +68,9 @@ def skip_runs(path: Path, items: list[pytest.Item]) -> None:
 
 
 def cpu_seconds() -> float:
-    """CPU seconds that this process, and those that it started and that have ended, have used."""
-    return sum(os.times()[:4])
+    """CPU seconds that this process, and those that it started and that have ended, have used, to the microsecond."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -104,7 +105,9 @@ def pytest_testnodedown(node: object) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Prints the CPU seconds, and how large the processes grew; after all tests, what was measured with other code."""
     costs = WORKERS or [find_cost("pytest")]
-    by_file = sum((Counter(cost["by_file"]) for cost in costs), Counter())
+    by_file: Counter[str] = Counter()
+    for cost in costs:
+        by_file.update(cost["by_file"])
     terminalreporter.section("cost")
     for file, seconds in by_file.most_common(DEAREST):
         terminalreporter.line(f"{seconds:7.1f} CPU s  {file}")
