@@ -70,10 +70,6 @@ def test_the_bands_of_full_belong_to_the_records() -> None:
 # What lies inside a band of full, and why it may
 INSIDE = {
     ("code_vae_pytorch", "test NLL in Keras"): "the chapter asks that PyTorch's lies there",
-    (
-        "results",
-        "reconstruction error",
-    ): "that of PCA, a baseline: three seeds do not tell it apart, as the chapter says",
 }
 
 
