@@ -26,7 +26,7 @@ def load_german_credit(path: Path = FOLDER / "german_credit.csv") -> pd.DataFram
     found = hashlib.sha256(content).hexdigest()
     if found != GERMAN_CREDIT_SHA256:
         raise DatasetError(
-            f"{path} has the SHA-256 {found[:8]}..., expected {GERMAN_CREDIT_SHA256[:8]}...; it was changed or cut off: "
-            "take the book's own."
+            f"{path} has the SHA-256 {found[:8]}..., expected {GERMAN_CREDIT_SHA256[:8]}...; it was changed or cut "
+            "off: take the book's own."
         )
     return pd.read_csv(path, keep_default_na=False)
