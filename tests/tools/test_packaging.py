@@ -112,9 +112,10 @@ def test_the_wheel_carries_helpers_and_results_and_nothing_else(tmp_path: Path) 
     modules = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "helpers").rglob("*")
-        if path.suffix in (".py", ".css", ".js", ".svg", ".txt")
+        if path.suffix in (".py", ".css", ".js", ".svg", ".txt", ".csv", ".md")
     }
-    assert {"helpers/book/static/frames.js", "helpers/book/drawings/gan.svg"} <= modules
+    carried = {"helpers/book/static/frames.js", "helpers/book/drawings/gan.svg", "helpers/datasets/german_credit.csv"}
+    assert carried <= modules
     results = {f"helpers/{path.relative_to(ROOT)}" for path in (ROOT / "results").rglob("*") if path.is_file()}
     assert "helpers/results/bands/quick.json" in names
     assert names == modules | results

@@ -43,6 +43,7 @@ EXPECTED = {
     "transformers",
     "book.bands",
     "book.corpus",
+    "book.datasets",
     "book.doctor",
     "book.full_runs",
     "book.page",
