@@ -1,4 +1,4 @@
-"""Verdicts of the chapters on applications: a shuffled input turns them, and so does the model's output as baseline."""
+"""The verdicts of the finance chapter: a shuffled input turns them, and so does the model's output as baseline."""
 
 import ast
 import functools
