@@ -1,4 +1,4 @@
-"""The verdicts of the chapters on applications come out both ways: by the code of their pages, on a small run."""
+"""The verdicts of the entertainment chapter come out both ways: by the code of its page, on a small run."""
 
 import ast
 import functools

@@ -70,7 +70,10 @@ def test_the_bands_of_full_belong_to_the_records() -> None:
 # What lies inside a band of full, and why it may
 INSIDE = {
     ("code_vae_pytorch", "test NLL in Keras"): "the chapter asks that PyTorch's lies there",
-    ("failures", "penalty, times nearer"): "no gain at all: three seeds of 1.4 to 1.6 form a wide band; quick's excludes it",
+    (
+        "failures",
+        "penalty, times nearer",
+    ): "no gain at all: three seeds of 1.4 to 1.6 form a wide band; quick's excludes it",
 }
 
 
