@@ -73,7 +73,7 @@ INSIDE = {
     (
         "failures",
         "penalty, times nearer",
-    ): "no gain at all: three seeds of 1.4 to 1.6 form a wide band; quick's excludes it",
+    ): "no gain: three seeds of 1.4 to 1.6 form a wide band; quick's excludes it",
 }
 
 
