@@ -92,12 +92,12 @@ def test_smart_home_threshold_keeps_its_budget(smart_home: dict[str, Any]) -> No
 
 
 def test_smart_home_verdict_on_heating_turns() -> None:
-    names = smart_home_names("home run hysteresis tune plan follow", tuning_homes=2)
+    names = smart_home_names("home run hysteresis plan follow", tuning_homes=2)
 
     def save(policy: Any) -> np.ndarray:
         return -names["find_daily"](policy, names["weather"]).mean(axis=1)
 
-    rule = save(names["tariff_policy"])
+    rule = save(names["policies"]["tariff rule, tuned"])
     learnt, shuffled = (
         save(names["follow"](names["plan"](*names["learn_home"](7, shuffled=mixed))[None])) for mixed in (False, True)
     )
