@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from helpers.book import datasets
@@ -15,6 +16,34 @@ def test_the_loans_are_those_of_the_source() -> None:
     assert loans["duration_in_month"].between(4, 72).all()
     assert loans["other_debtors_or_guarantors"].value_counts()["none"] == 907  # a word, no missing value
     assert not loans.isna().any(axis=None)
+
+
+def test_the_words_are_the_corrected_ones() -> None:
+    loans = datasets.load_german_credit()
+    bad = loans["creditability"] == "bad"
+    rates = bad.groupby(loans["status_of_existing_checking_account"]).mean().sort_values()
+    assert list(rates.index) == [  # the more money, the fewer go bad
+        "... >= 200 DM / salary for at least 1 year",
+        "0 <= ... < 200 DM",
+        "... < 0 DM",
+        "no checking account",
+    ]
+    counts = {  # as in South German Credit, column by column
+        "credit_history": {"delay in paying off in the past": 40, "all credits at this bank paid back duly": 293},
+        "purpose": {"others": 234, "furniture/equipment": 280, "vacation": 9, "business": 12},
+        "savings_account_and_bonds": {"unknown/ no savings account": 603, "... >= 1000 DM": 183},
+        "property": {"unknown / no property": 282, "real estate": 154},
+        "housing": {"for free": 179, "rent": 713, "own": 108},
+    }
+    for name, told in counts.items():
+        assert loans[name].value_counts()[list(told)].to_dict() == told
+
+
+def test_each_word_is_corrected_once() -> None:
+    file = pd.read_csv(datasets.FOLDER / "german_credit.csv", keep_default_na=False)
+    for name, words in datasets.CORRECTED_WORDS.items():
+        assert set(words) == set(file[name])
+        assert len(set(words.values())) == len(words)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
