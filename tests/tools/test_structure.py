@@ -52,7 +52,7 @@ EXPECTED = {
     "book.verdicts",
 }
 MAX_LINES = 220  # of a module
-MAX_TAUGHT, MAX_BOOK = 1_320, 700  # of what chapters teach, three models by now; of what holds the book together
+MAX_TAUGHT, MAX_BOOK = 1_320, 720  # of what chapters teach, three models by now; of what holds the book together
 
 
 def parsed(path: Path) -> ast.Module:
