@@ -39,6 +39,7 @@ HEADS, WEIGHED = "log_heads = -tf.nn.softplus(-judge(real))", "return a * recons
 MOVED = "alone\n        return self.generator.trainable_variables"
 JUDGES, SUMMED = "self.discriminator.trainable_variables", 'reduction="sum") / len(images)'
 CLICKS, NAMED = "return -tf.reduce_sum(clicks", "else name) for name in names]"
+STYLE = "(styles - center) / spread"
 IMAGES, HELD_OUT = "digits.train.images,\n        config.batch_size", "held_out=digits.test.images"
 ON_TEST = {IMAGES: IMAGES.replace("train", "test")}
 ON_TEST_UNSEEN = ON_TEST | {HELD_OUT: HELD_OUT.replace("test", "train")}
@@ -144,6 +145,7 @@ BREAKAGES = [
             ("keywords shuffled", of("prompting"), "prompting", (NAMED, NAMED.replace("names", "names[::-1]"))),
             ("labels flagged that fit", of("data_quality"), "data_quality", ("(best != labels)", "(best == labels)")),
             ("Q-learning away from rewards", of("evaluation"), "evaluation", ("move] += rate", "move] -= rate")),
+            ("a model that is told no style", of("entertainment"), "entertainment", (STYLE, f"0 * {STYLE}")),
         )
     ),
 ]
