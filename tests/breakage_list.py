@@ -40,6 +40,7 @@ MOVED = "alone\n        return self.generator.trainable_variables"
 JUDGES, SUMMED = "self.discriminator.trainable_variables", 'reduction="sum") / len(images)'
 CLICKS, NAMED = "return -tf.reduce_sum(clicks", "else name) for name in names]"
 HALF_OUT = "(len(misses) + 1) * level"
+STYLE = "(styles - center) / spread"
 IMAGES, HELD_OUT = "digits.train.images,\n        config.batch_size", "held_out=digits.test.images"
 ON_TEST = {IMAGES: IMAGES.replace("train", "test")}
 ON_TEST_UNSEEN = ON_TEST | {HELD_OUT: HELD_OUT.replace("test", "train")}
@@ -146,6 +147,7 @@ BREAKAGES = [
             ("labels flagged that fit", of("data_quality"), "data_quality", ("(best != labels)", "(best == labels)")),
             ("Q-learning away from rewards", of("evaluation"), "evaluation", ("move] += rate", "move] -= rate")),
             ("margins that half exceed", of("medicine"), "medicine", (HALF_OUT, f"{HALF_OUT} / 2")),
+            ("a model that is told no style", of("entertainment"), "entertainment", (STYLE, f"0 * {STYLE}")),
         )
     ),
 ]
