@@ -14,7 +14,7 @@ export PYTHON
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor book lint unit chapter test lab execute bands full studies fresh benchmark breakages gpu colab-test set-repository clean
+.PHONY: help doctor book lint unit chapter test lab execute bands full studies fresh benchmark breakages gpu serve colab-test set-repository clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -87,6 +87,9 @@ gpu: .venv/.installed ## run gan, vae and flow in full on this machine's GPU, mi
 
 colab-test: .venv/.installed .venv-colab/.installed ## play a Colab session of every chapter
 	$(BIN)/pytest --numprocesses 2 -m "slow or not slow" tests/tools/test_colab.py
+
+serve: .venv/.installed ## serve a small generator on this machine's port 8000, and train it first where there is none (FOLDER=digits-1.0.0)
+	$(BIN)/python -m helpers.book.service $(FOLDER)
 
 set-repository: .venv/.installed ## write the book's address into chapters and _config.yml (URL=https://github.com/... BRANCH=main)
 	$(BIN)/python -m tools.set_repository "$(URL)" "$(BRANCH)"

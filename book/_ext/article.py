@@ -94,6 +94,14 @@ def find_values(metric: str, profile: str = "quick") -> np.ndarray:
     raise ArticleError(f"{metric}: expected it to begin with bands:, checks:, record: or published:.")
 
 
+def tell_metric(metric: str) -> str:
+    """What a page says of a metric: "3 of 10" for a check, in how many runs it came out so; else the mean over seeds."""
+    values = find_values(metric)
+    if metric.startswith("checks:"):
+        return f"{int(values.sum())} of {len(values)}"
+    return _write(float(values.mean()))
+
+
 def find_profiles(rule: dict) -> tuple[str, ...]:
     """The profiles in which all that a rule compares was measured; ("",) where that is published numbers alone.
 

@@ -1,4 +1,4 @@
-"""The directives that show the article against the book, and targets in it.
+"""The directives that show the article against the book, a role for what was measured, and targets in the book.
 
 Their rows come from book/article/*.toml; verdicts and measured values are computed by article.py here when the site is
 built. Targets are at every code cell, {ref}`cell <cell-ID>` with its id in the notebook, and at every row of errata and
@@ -10,7 +10,7 @@ from pathlib import Path
 import article
 from book_tables import Table
 from docutils import nodes
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from tools.notebook_files import read
 
@@ -174,7 +174,15 @@ class ClaimsCount(SphinxDirective):
         return [nodes.paragraph(text=text) for text in (told.format(len(verdicts), *counts), later)]
 
 
+class OverSeedsRole(SphinxRole):
+    """{over-seeds}`bands:CHAPTER/METRIC` and {over-seeds}`checks:CHAPTER/NAME`, as `article.tell_metric` tells them."""
+
+    def run(self):
+        return [nodes.Text(article.tell_metric(self.text))], []
+
+
 def setup(app):
+    app.add_role("over-seeds", OverSeedsRole())
     app.add_directive("article-map", ArticleMap)
     app.add_directive("article-statements", ArticleStatements)
     app.add_directive("errata-list", ErrataList)

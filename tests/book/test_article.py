@@ -281,6 +281,12 @@ def test_a_reader_is_told_of_a_metric_by_its_own_name_or_a_plainer_one() -> None
     assert article.describe_rule(rule, {"": Measured(0.75)}).endswith("wanted > 0.5: 0.75\N{NO-BREAK SPACE}✓")
 
 
+def test_a_page_tells_counts_of_checks_and_means_of_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"checks:a/wins": np.array([1.0, 0.0, 1.0]), "bands:a/gain": np.array([-0.25, -0.75])}
+    monkeypatch.setattr(article, "find_values", values.__getitem__)
+    assert [article.tell_metric(name) for name in values] == ["2 of 3", "−0.5"]
+
+
 def test_a_difference_is_taken_seed_by_seed() -> None:
     rule = {
         "metric": "record:gan_vs_vae_seeds/frechet/VAE",
