@@ -23,7 +23,7 @@ def names() -> dict[str, Any]:
     found["config"].epochs = 3
     found["classifier"] = found["train_classifier"]("classifier", found["train"].images, found["train"].labels)
     exec(sources["delete"].partition("\n\n\nchance")[0], found)
-    for cell, function in (("gap", "find_gap"), ("mark", "mark"), ("mark", "find_stamp"), ("verdict", "give_verdict")):
+    for cell, function in (("gap", "find_gap"), ("mark", "find_stamp"), ("verdict", "give_verdict")):
         parts = sources[cell].split("\n\n\n")
         exec(next(part for part in parts if f"def {function}(" in part), {**found, "SEVEN": 7, "BOX": 0}, found)
     yield found
