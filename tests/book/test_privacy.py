@@ -12,6 +12,7 @@ import tensorflow as tf
 from tools.notebook_files import NOTEBOOKS, code_cells, read
 
 pytestmark = pytest.mark.runs_chapters
+PRIVATE_TRAINING = "imports config data auc forward terms clip steps means accountant noise private verdict"
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def privacy() -> dict[str, Any]:
     names: dict[str, Any] = {"settings": SimpleNamespace(profile="quick", seed=0)}
     sources["verdict"] = sources["verdict"].partition("\n\n\n")[0]
     assert sources["verdict"].startswith("def give_verdict")
-    for cell in "imports config data auc forward terms clip steps means accountant noise private verdict".split():
+    for cell in PRIVATE_TRAINING.split():
         source, name = sources[cell], f"privacy, cell {cell}"
         if cell == "auc":  # what follows the functions is of a trained model
             source = source.rpartition("\n\n\n")[0]
