@@ -19,7 +19,8 @@ def fairness() -> dict[str, Any]:
         cell.id.removeprefix("fairness-"): cell.source for cell in code_cells(read(NOTEBOOKS / "fairness.ipynb"))
     }
     names: dict[str, Any] = {"settings": SimpleNamespace(profile="quick", seed=0)}
-    for cell in "imports config data judge measure inspect train loans rates loan-run impossible".split():
+    before = ["imports", "config", "data", "judge", "measure", "inspect", "train", "loans", "rates", "loan-run"]
+    for cell in [*before, "impossible"]:
         exec(sources[cell], names)
     for cell, first in (("models", "def build"), ("loan-draw", "def draw_rows"), ("verdict", "def give_verdict")):
         exec(sources[cell].partition("\n\n\npage.")[0], names)
