@@ -33,7 +33,7 @@ def start() -> Settings:
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     settings = Settings(_read_profile(device), _read_seed(), device)
     keras.utils.set_random_seed(settings.seed)
-    pd.set_option("future.infer_string", False)  # pandas 3 would make words another type, which tables here do not expect
+    pd.set_option("future.infer_string", False)  # pandas 3 would make words a type that tables here do not expect
     print(f"profile: {settings.profile} · seed: {settings.seed} · device: {settings.device}")
     return settings
 
