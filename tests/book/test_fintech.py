@@ -27,6 +27,7 @@ def fintech_names() -> dict[str, object]:
         exec(compile(tree, name, "exec"), names)
         if name == "config":
             vars(names["config"]).update(day_steps=1_000, forecast_draws=200, resampling_draws=300)
+    names["prior"] = 0.3  # the share of bad loans, which a function of the same cell takes by default
     functions = [node for node in ast.parse(cells["decide"]).body if isinstance(node, ast.FunctionDef)]
     exec(compile(ast.Module(functions, []), "decide", "exec"), names)
     names["forecast"] = names["learn_days"](names["told_spreads"])

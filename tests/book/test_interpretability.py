@@ -1,0 +1,68 @@
+"""The verdicts on explanations: they turn when a map is of another image, or when the baseline is given the map."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tools.notebook_files import NOTEBOOKS, code_cells, read
+
+pytestmark = pytest.mark.runs_chapters
+
+
+@pytest.fixture(scope="module")
+def names() -> dict[str, Any]:
+    """What the chapter defines of its data, classifier, maps and verdict; trained for a short while."""
+    notebook = read(NOTEBOOKS / "interpretability.ipynb")
+    sources = {cell.id.removeprefix("interpretability-"): cell.source for cell in code_cells(notebook)}
+    found: dict[str, Any] = {"settings": SimpleNamespace(profile="quick", seed=0), "history": {}}
+    for cell in ("imports", "config", "data", "plant", "reader", "maps"):
+        exec(sources[cell], found)
+    found["config"].epochs = 3
+    found["classifier"] = found["train_classifier"]("classifier", found["train"].images, found["train"].labels)
+    exec(sources["delete"].partition("\n\n\nchance")[0], found)
+    for cell, function in (("gap", "find_gap"), ("mark", "find_stamp"), ("verdict", "give_verdict")):
+        parts = sources[cell].split("\n\n\n")
+        exec(next(part for part in parts if f"def {function}(" in part), {**found, "SEVEN": 7, "BOX": 0}, found)
+    yield found
+    keras.backend.clear_session()
+
+
+def test_interpretability_verdict_turns(names: dict[str, Any]) -> None:
+    images = names["test"].images[:40]
+    seen = np.asarray(names["classifier"](images)).argmax(axis=1)
+    others = np.random.default_rng(0).permutation(40)
+
+    def score(values: np.ndarray) -> np.ndarray:
+        return 1 - names["delete"](images, seen, values).mean(axis=1)
+
+    ink = score(images[..., 0])
+    integrated, of_others = (
+        score(names["integrate"](names["classifier"], images[order], seen[order])) for order in (np.arange(40), others)
+    )
+    verdict = names["give_verdict"]
+    assert verdict(ink, integrated)[2] == "take the model"
+    assert verdict(ink, of_others)[2] == "keep the baseline"
+    assert verdict(integrated, integrated)[2] == "no difference"
+    assert verdict(integrated, ink)[2] == "keep the baseline"
+
+
+def test_interpretability_plants_what_it_says(names: dict[str, Any]) -> None:
+    measured = names["measure"](names["test"].images)
+    assert np.abs(measured[:, 0] - names["truth"][:, 0]).max() < 1.0
+    assert np.corrcoef(measured[:, 1], names["truth"][:, 1])[0, 1] > 0.6
+
+
+def test_interpretability_lead_knows_axes(names: dict[str, Any]) -> None:
+    causes = np.random.default_rng(0).normal(size=(2_000, 2))
+    turned = causes @ np.array([[1, 1], [-1, 1]]) / np.sqrt(2)
+    assert names["find_gap"](causes, causes) > 0.9
+    assert names["find_gap"](turned, causes) < 0.1
+
+
+def test_interpretability_stamp_is_found_where_it_is(names: dict[str, Any]) -> None:
+    values = np.zeros((2, 28, 28))
+    values[0, 2, 25] = values[1, 20, 5] = 1.0
+    assert names["find_stamp"](values).tolist() == [True, False]

@@ -1,0 +1,125 @@
+"""Privacy: the accountant agrees with others, gradients are clipped one by one, and the verdicts can turn."""
+
+import linecache
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tools.notebook_files import NOTEBOOKS, code_cells, read
+
+pytestmark = pytest.mark.runs_chapters
+PRIVATE_TRAINING = "imports config data auc forward terms clip steps means accountant noise private verdict"
+
+
+@pytest.fixture(scope="module")
+def privacy() -> dict[str, Any]:
+    """What the chapter's cells about private training define, and the function of its verdict."""
+    sources = {cell.id.removeprefix("privacy-"): cell.source for cell in code_cells(read(NOTEBOOKS / "privacy.ipynb"))}
+    names: dict[str, Any] = {"settings": SimpleNamespace(profile="quick", seed=0)}
+    sources["verdict"] = sources["verdict"].partition("\n\n\n")[0]
+    assert sources["verdict"].startswith("def give_verdict")
+    for cell in PRIVATE_TRAINING.split():
+        source, name = sources[cell], f"privacy, cell {cell}"
+        if cell == "auc":  # what follows the functions is of a trained model
+            source = source.rpartition("\n\n\n")[0]
+        # A loop becomes part of a graph by its source.
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        exec(compile(source, name, "exec"), names)
+    yield names
+    keras.backend.clear_session()
+
+
+def spend(privacy: dict[str, Any], sampled: float, noise: float, steps: int, delta: float) -> float:
+    return privacy["find_epsilon"](steps * privacy["find_renyi"](sampled, noise), delta)
+
+
+@pytest.mark.parametrize(
+    ("sampled", "noise", "steps", "delta", "expected"),
+    [  # from dp-accounting 0.6.0 (its RdpAccountant, orders 2 to 256), installed once with --target --no-deps
+        (0.01, 4.0, 10_000, 1e-5, 1.0354900660362436),
+        (256 / 60_000, 1.12, 14_063, 1e-5, 2.521558861805894),
+        (0.25, 2.0, 400, 1e-4, 14.81191476581606),
+        (0.2, 6.0, 300, 1e-4, 2.2664485447592675),
+        (0.01, 1.0, 1_000, 1e-5, 2.1077530754515745),
+    ],
+)
+def test_privacy_accountant_agrees_with_dp_accounting(
+    privacy: dict[str, Any], sampled: float, noise: float, steps: int, delta: float, expected: float
+) -> None:
+    assert spend(privacy, sampled, noise, steps, delta) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sampled", "noise", "steps", "orders", "published"),
+    [
+        (0.01, 4.0, 10_000, None, 1.26),  # Abadi et al. 2016, section 3.2: 100 epochs
+        (256 / 60_000, 1.12, 60 * 235, (10, 20, 100), 2.95),  # documentation of Opacus, compute_dp_sgd_privacy
+    ],
+)
+def test_privacy_accountant_gives_published_values(
+    privacy: dict[str, Any], sampled: float, noise: float, steps: int, orders: tuple | None, published: float
+) -> None:
+    """They turn what the steps tell into epsilon by an older, looser formula, which stands here."""
+    known, delta = privacy["ORDERS"], 1e-5
+    told = steps * privacy["find_renyi"](sampled, noise) - np.log(delta) / (known - 1)
+    epsilon = told[np.isin(known, orders)].min() if orders else told.min()
+    assert epsilon == pytest.approx(published, abs=0.006)
+    assert spend(privacy, sampled, noise, steps, delta) < epsilon
+
+
+def test_privacy_noise_spends_what_it_may(privacy: dict[str, Any]) -> None:
+    noises = list(privacy["noises"].values())
+    assert noises == sorted(noises, reverse=True)
+    for epsilon, noise in privacy["noises"].items():
+        spent = privacy["find_epsilon"](privacy["spend_training"](noise), privacy["config"].delta)
+        assert spent == pytest.approx(epsilon, rel=5e-3)
+
+
+def test_privacy_no_image_pulls_further_than_the_clip(privacy: dict[str, Any]) -> None:
+    """With and without one image, the sum of a step differs by the clip at most, in all weights together."""
+    images = privacy["pool"][:6].reshape(6, 784)
+    weights = [tf.Variable(array) for array in privacy["draw_weights"](0, np.full(784, 0.2))]
+    noise = np.random.default_rng(0).normal(size=(6, privacy["config"].latent)).astype("float32")
+    for clip in (0.5, 3.0):
+        both = [
+            privacy["add_clipped"](weights, np.float32(0.2), images[:count], noise[:count], clip)[0] for count in (6, 5)
+        ]
+        change = np.sqrt(sum(np.square(a - b).sum() for a, b in zip(*both, strict=True)))
+        assert change == pytest.approx(clip, rel=1e-3)  # each gradient here is longer
+
+
+def test_privacy_means_are_noisy_sums_of_short_images(privacy: dict[str, Any]) -> None:
+    images = np.ones((40, 28, 28, 1), "float32")
+    means = privacy["publish_means"](images.copy(), np.zeros(40, int), 0.0, 0.0, 0)
+    assert means == pytest.approx(privacy["config"].ink / 28, abs=1e-4)
+    noisy = privacy["publish_means"](images.copy(), np.zeros(40, int), 0.1, 0.0, 0)
+    spread = 0.1 * privacy["config"].ink / 40
+    assert (noisy - means).std() == pytest.approx(spread, rel=0.1)
+
+
+def test_privacy_auc_of_the_same_and_of_apart(privacy: dict[str, Any]) -> None:
+    losses = np.random.default_rng(0).normal(size=200)
+    assert privacy["find_auc"](losses, losses) == pytest.approx(0.5)
+    assert privacy["find_auc"](losses - 100, losses) == 1.0
+    low, high = privacy["find_interval"](losses[:100], losses[100:])
+    assert low < privacy["find_auc"](losses[:100], losses[100:]) < high
+
+
+def test_privacy_verdict_turns(privacy: dict[str, Any]) -> None:
+    config, strangers = privacy["config"], privacy["strangers"]
+    crowd = privacy["pool"][: config.private_images]
+    shuffled = np.random.default_rng(0).permuted(crowd, axis=0)
+    tight = config.clip, privacy["noises"][10]
+    model, robbed = (privacy["train_private"](images, *tight)(strangers) for images in (crowd, shuffled))
+    mean = privacy["publish_means"](crowd.copy(), np.zeros(len(crowd), int), 0.5, 0.7, 0)
+    flat = strangers.reshape(-1, 784)
+    pixels = -(flat @ np.log(mean[0]) + (1 - flat) @ np.log1p(-mean[0]))
+    give_verdict = privacy["give_verdict"]
+    assert give_verdict(pixels, model)[2] == "take the model"
+    assert give_verdict(pixels, robbed)[2] != "take the model"
+    assert give_verdict(model, model)[2] == "no difference"
+    assert give_verdict(model, robbed)[2] == "keep the baseline"
