@@ -95,7 +95,7 @@ def find_values(metric: str, profile: str = "quick") -> np.ndarray:
 
 
 def tell_metric(metric: str) -> str:
-    """What a page says of a metric: "3 of 10" for a check, in how many runs it came out so; else the mean over seeds."""
+    """What a page says of a metric: "3 of 10" for a check, its runs that came out so; else the mean over seeds."""
     values = find_values(metric)
     if metric.startswith("checks:"):
         return f"{int(values.sum())} of {len(values)}"

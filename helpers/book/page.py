@@ -80,13 +80,12 @@ def show_table(
     if not (frame.index.is_unique and frame.columns.is_unique):
         raise ValueError("show_table: two rows or columns have one name; expected each once.")
     told = frame.apply(lambda column: column.map(_formatter(column, by_column.get(column.name))))
-    told = told.astype(object)  # pandas 3 makes them strings, in which no empty choice of rows can be set
     cells, others = told.map(html.escape).rename_axis(None), [row for row in frame.index if row not in baselines]
     for column, wanted in best.items():
         extreme = frame.loc[others, column].agg("idxmin" if wanted == "low" else "idxmax")
         equal = [row for row in others if told.loc[row, column] == told.loc[extreme, column]]
         cells.loc[equal, column] = [f"<strong>{cells.loc[row, column]}</strong>" for row in equal]
-    classes = cells.map(lambda _: "").astype(object)
+    classes = cells.map(lambda _: "")
     classes.loc[:, numbers] = "number"
     classes.loc[list(baselines)] += " baseline"
     uuid = hashlib.sha256(caption.encode()).hexdigest()[:8]  # by itself, pandas takes another one in each run

@@ -6,6 +6,7 @@ from typing import NamedTuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # must precede the import of TensorFlow to have any effect
 
 import keras
+import pandas as pd
 import tensorflow as tf
 
 PROFILES = ("quick", "full")
@@ -32,6 +33,7 @@ def start() -> Settings:
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     settings = Settings(_read_profile(device), _read_seed(), device)
     keras.utils.set_random_seed(settings.seed)
+    pd.set_option("future.infer_string", False)  # pandas 3 would make words a type that tables here do not expect
     print(f"profile: {settings.profile} · seed: {settings.seed} · device: {settings.device}")
     return settings
 

@@ -25,7 +25,7 @@ from helpers import data, models, networks, training
 LONGEST_REQUEST = 1_000  # bytes: a count and a seed need fewer than a hundred
 
 
-class BadRequest(ValueError):
+class BadRequestError(ValueError):
     """The request cannot be answered; the message says what was wrong."""
 
 
@@ -81,15 +81,15 @@ class Service:
     def read(self, request: Any) -> tuple[int, int]:
         """Count and seed of a request; {"count": 4, "seed": 7} names both."""
         if not isinstance(request, dict):
-            raise BadRequest("expected an object with count and seed")
+            raise BadRequestError("expected an object with count and seed")
         if unknown := request.keys() - {"count", "seed"}:
-            raise BadRequest(f"{min(unknown)!r} is unknown; expected count and seed")
+            raise BadRequestError(f"{min(unknown)!r} is unknown; expected count and seed")
         count, seed = request.get("count", 1), request.get("seed")
         seed = secrets.randbits(32) if seed is None else seed
         if type(count) is not int or not 1 <= count <= self.card["most"]:
-            raise BadRequest(f"count {count!r}; expected 1 to {self.card['most']}")
+            raise BadRequestError(f"count {count!r}; expected 1 to {self.card['most']}")
         if type(seed) is not int or not 0 <= seed < 2**32:
-            raise BadRequest(f"seed {seed!r}; expected a whole number below 2**32")
+            raise BadRequestError(f"seed {seed!r}; expected a whole number below 2**32")
         return count, seed
 
     def answer(self, requests: list[Any]) -> list[dict[str, Any]]:
@@ -150,7 +150,7 @@ class Handler(BaseHTTPRequestHandler):
             request = json.loads(self.rfile.read(int(length)))
             with self.server.lock:  # one call of the network at a time
                 (answer,) = self.server.service.answer([request])
-        except BadRequest as error:
+        except BadRequestError as error:
             return Reply(HTTPStatus.BAD_REQUEST, {"error": str(error)})
         except (ValueError, RecursionError):  # no JSON, or no UTF-8
             return Reply(HTTPStatus.BAD_REQUEST, {"error": 'expected JSON such as {"count": 4, "seed": 7}'})
@@ -184,8 +184,8 @@ def train_generator(epochs: int = 20) -> keras.Model:
     """The decoder of a small VAE, trained for a few seconds on the small digits."""
     keras.utils.set_random_seed(0)
     vae = models.VAE(networks.build_dense_encoder(16), networks.build_dense_decoder(16))
-    options = {"batch_size": 64, "learning_rate": 2e-3, "steps_per_epoch": 25, "epochs": epochs}
-    training.train_vae(vae, data.load("quick"), **options)
+    digits = data.load("quick")
+    training.train_vae(vae, digits, batch_size=64, learning_rate=2e-3, steps_per_epoch=25, epochs=epochs)
     return vae.decoder
 
 

@@ -100,7 +100,7 @@ def test_a_request_without_a_seed_is_told_the_one_that_it_got(page):
     ],
 )
 def test_a_bad_request_is_refused_and_told_why(page, request_, complaint):
-    with pytest.raises(page["BadRequest"], match=complaint):
+    with pytest.raises(page["BadRequestError"], match=complaint):
         page["service"].answer([{"count": 1}, request_])
 
 

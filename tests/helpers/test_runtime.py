@@ -3,10 +3,11 @@
 import random
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
-from helpers.book import runtime
+from helpers.book import page, runtime
 
 
 @pytest.fixture(autouse=True)
@@ -85,3 +86,10 @@ def test_the_seed_seeds_every_generator(monkeypatch: pytest.MonkeyPatch) -> None
         drawn.append(draw_from_all())
     assert drawn[0] == drawn[1]
     assert all(one != other for one, other in zip(drawn[0], drawn[2], strict=True))
+
+
+def test_words_stay_what_tables_expect() -> None:
+    """By itself pandas 3 makes words another type, and a table of one column of words could not be shown."""
+    runtime.start()
+    assert pd.Series(["a", "b"]).dtype == object
+    page.show_table(pd.DataFrame({"word": ["a", "b"]}), "words")
