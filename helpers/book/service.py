@@ -9,7 +9,9 @@ import io
 import json
 import secrets
 import sys
+import tempfile
 import threading
+import zipfile
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -46,11 +48,11 @@ def save_version(decoder: keras.Model, folder: Path, version: str, most: int = 6
 
     most: images in one answer. Raises FileExistsError where this version exists already.
     """
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists already; choose another version")
     generator = keras.Sequential([decoder, keras.layers.Activation("sigmoid")])
     noise = draw_noise(0, (500, decoder.input_shape[-1]))
     drawn = generator(noise, training=False).numpy()  # (500, 28, 28, 1)
-    folder.mkdir()
-    generator.save(folder / "generator.keras")
     card = {
         "version": version,
         "latent_size": noise.shape[1],
@@ -59,7 +61,12 @@ def save_version(decoder: keras.Model, folder: Path, version: str, most: int = 6
         "noise": noise[:8].tolist(),
         "images": drawn[:8].round(4).tolist(),
     }
-    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    with tempfile.TemporaryDirectory(dir=folder.parent) as place:  # a stop on the way leaves no half a version
+        unfinished = Path(place, folder.name)
+        unfinished.mkdir()
+        generator.save(unfinished / "generator.keras")
+        (unfinished / "card.json").write_text(json.dumps(card), encoding="utf-8")
+        unfinished.rename(folder)
     return card
 
 
@@ -200,9 +207,9 @@ def main(arguments: list[str]) -> int:
         save_version(train_generator(), options.folder, options.folder.name.rpartition("-")[2])
     try:
         server = Server(Service(options.folder), options.port)
-    except (OSError, OverflowError, RuntimeError, ValueError) as error:
-        told = "Nothing is served. Choose another port with --port, or another folder."
-        print(f"{error}\n{told}", file=sys.stderr)
+    except (KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        told = f"{options.folder} is not served. Choose another port with --port, or another folder."
+        print(f"{type(error).__name__}: {error}\n{told}", file=sys.stderr)
         return 1
     with server:
         print(f"Serving {options.folder} on http://127.0.0.1:{server.server_port}; Ctrl-C ends it.", flush=True)

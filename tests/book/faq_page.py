@@ -46,18 +46,24 @@ def is_timed(code):
     return "perf_counter" in code
 
 
-def fill():
-    """Write what the blocks print, and the picture, into the page."""
-    text = PAGE.read_text(encoding="utf-8")
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        outputs = iter(run(find_blocks(text)[:-1], {"__name__": "faq"}))
-        shutil.copy("served.png", PICTURE)
+def write_outputs(page, printed):
+    """Write what the blocks of a page print under them, in their order; blocks that have no more outputs get none."""
+    outputs = iter(printed)
 
     def show(found):
-        printed = next(outputs, "")
-        return f"```python\n{found['code']}```\n" + f"\n```text\n{printed}```\n" * bool(printed)
+        text = next(outputs, "")
+        return f"```python\n{found['code']}```\n" + f"\n```text\n{text}```\n" * bool(text)
 
-    PAGE.write_text(BLOCK.sub(show, text), encoding="utf-8")
+    page.write_text(BLOCK.sub(show, page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def fill():
+    """Write what the blocks print, and the picture, into the page."""
+    blocks = find_blocks(PAGE.read_text(encoding="utf-8"))[:-1]
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        printed = run(blocks, {"__name__": "faq"})
+        shutil.copy("served.png", PICTURE)
+    write_outputs(PAGE, printed)
 
 
 if __name__ == "__main__":

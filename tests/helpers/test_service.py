@@ -5,6 +5,7 @@ import http.client
 import io
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,6 +153,28 @@ def test_a_folder_or_port_that_cannot_be_served_is_named(
     told = capsys.readouterr().err
     assert ("in use" if spoilt == "port" else "draws otherwise") in told
     assert "Choose another port" in told
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"no JSON", b"PK\x03\x04 cut off"])
+@pytest.mark.parametrize("name", ["card.json", "generator.keras"])
+def test_a_file_that_is_cut_off_or_another_one_is_named(
+    name: str, content: bytes, tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "digits-3.0.0"
+    shutil.copytree(folder, place)
+    (place / name).write_bytes(content)
+    assert service.main([str(place), "--port", "0"]) == 1
+    assert f"{place} is not served" in capsys.readouterr().err
+
+
+def test_a_save_that_stops_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(keras.Sequential, "save", stop)
+    with pytest.raises(KeyboardInterrupt):
+        service.save_version(networks.build_dense_decoder(4, (8,)), tmp_path / "digits-3.0.0", "3.0.0")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_folder_it_trains_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
