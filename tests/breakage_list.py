@@ -152,6 +152,8 @@ BREAKAGES = [
             ("nothing held out", of("modalities"), "modalities", (THIRD, THIRD.replace("== 0", "== 9"))),
             ("no noise that protects", of("privacy"), "privacy", (NOISE, "+ 0 * noise * clip * drawn")),
             ("a judge that never says none", of("fairness"), "fairness", (DOUBT, DOUBT.replace("sure", "0"))),
+            ("copies that nobody turns back", of("fairness"), "fairness", ("(-0.6, 0.6, config", "(0, 0, config")),
+            ("a floor that stays in", of("fairness"), "fairness", ("* (part - none)", "* (part - 0 * none)")),
         )
     ),
 ]
