@@ -43,6 +43,7 @@ HALF_OUT = "(len(misses) + 1) * level"
 STYLE = "(styles - center) / spread"
 LOOKED_UP, SUMMED_UP = "looked_up = len(signs) * config.embedding", "return tf.ones(())"
 NOISE, DOUBT, THIRD = "+ noise * clip * drawn", "chances.max(1) >= sure", "(labels + pens + leans) % 3 == 0"
+CLIPPED, LIMITS = "tf.minimum(1.0, clip / lengths)", "clip / pages"
 IMAGES, HELD_OUT = "digits.train.images,\n        config.batch_size", "held_out=digits.test.images"
 ON_TEST = {IMAGES: IMAGES.replace("train", "test")}
 ON_TEST_UNSEEN = ON_TEST | {HELD_OUT: HELD_OUT.replace("test", "train")}
@@ -155,6 +156,8 @@ BREAKAGES = [
             ("a control that is not shuffled", of("scaling"), "scaling", ("if shuffled:", "if False:")),
             ("nothing held out", of("modalities"), "modalities", (THIRD, THIRD.replace("== 0", "== 9"))),
             ("no noise that protects", of("privacy"), "privacy", (NOISE, "+ 0 * noise * clip * drawn")),
+            ("gradients that nobody clips", of("privacy"), "privacy", (CLIPPED, "tf.ones_like(lengths)")),
+            ("pages of an owner clipped one by one", of("privacy"), "privacy", (LIMITS, "clip * np.ones(len(flat))")),
             ("a judge that never says none", of("fairness"), "fairness", (DOUBT, DOUBT.replace("sure", "0"))),
             ("copies that nobody turns back", of("fairness"), "fairness", ("(-0.6, 0.6, config", "(0, 0, config")),
             ("a floor that stays in", of("fairness"), "fairness", ("* (part - none)", "* (part - 0 * none)")),
