@@ -11,7 +11,7 @@ import pytest
 from tools.notebook_files import NOTEBOOKS, code_cells, read
 
 pytestmark = pytest.mark.runs_chapters
-FIRST = ("imports", "config", "words", "world", "pictures", "held")
+FIRST = ("imports", "config", "words", "pictures", "held")
 CELLS = (*FIRST, "plain", "networks", "class", "training", "users", "average")
 
 
@@ -29,7 +29,7 @@ def modalities() -> dict[str, Any]:
         found = [part for part in sources[cell].split("\n\n\n") if part.startswith(f"def {function}")]
         exec(found[0], names)
     given = names["pictures"], names["sentences"], 900, 4e-3
-    names["painter"] = names["train_model"]("small", names["make_painter"](8), *given)
+    names["painter"] = names["train_model"]("small", names["make_painter"](names["config"].code), *given)
     yield names
     keras.backend.clear_session()
 
