@@ -11,7 +11,7 @@ import pytest
 from tools.notebook_files import NOTEBOOKS, code_cells, read
 
 pytestmark = pytest.mark.runs_chapters
-FIRST = ("imports", "config", "words", "pictures", "held")
+FIRST = ("imports", "config", "world", "pictures", "held")
 CELLS = (*FIRST, "plain", "networks", "class", "training", "users", "average")
 
 
