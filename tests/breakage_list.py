@@ -44,6 +44,7 @@ STYLE = "(styles - center) / spread"
 LOOKED_UP, SUMMED_UP = "looked_up = len(signs) * config.embedding", "return tf.ones(())"
 NOISE, DOUBT, THIRD = "+ noise * clip * drawn", "chances.max(1) >= sure", "(labels + pens + leans) % 3 == 0"
 CLIPPED, LIMITS = "tf.minimum(1.0, clip / lengths)", "clip / pages"
+NO_PAIR, ONE_ROW = "(labels + pens) % 3 == 2", "tf.convert_to_tensor(gradients[0]) * mine"
 IMAGES, HELD_OUT = "digits.train.images,\n        config.batch_size", "held_out=digits.test.images"
 ON_TEST = {IMAGES: IMAGES.replace("train", "test")}
 ON_TEST_UNSEEN = ON_TEST | {HELD_OUT: HELD_OUT.replace("test", "train")}
@@ -155,6 +156,8 @@ BREAKAGES = [
             ("averaged, not summed", of("scaling"), "scaling", (SUMMED_UP, "return super().find_share(images)")),
             ("a control that is not shuffled", of("scaling"), "scaling", ("if shuffled:", "if False:")),
             ("nothing held out", of("modalities"), "modalities", (THIRD, THIRD.replace("== 0", "== 9"))),
+            ("no pair of words missing", of("modalities"), "modalities", (NO_PAIR, NO_PAIR.replace("== 2", "== 9"))),
+            ("all words learn with one", of("modalities"), "modalities", (ONE_ROW, f"{ONE_ROW} ** 0")),
             ("no noise that protects", of("privacy"), "privacy", (NOISE, "+ 0 * noise * clip * drawn")),
             ("gradients that nobody clips", of("privacy"), "privacy", (CLIPPED, "tf.ones_like(lengths)")),
             ("pages of an owner clipped one by one", of("privacy"), "privacy", (LIMITS, "clip * np.ones(len(flat))")),
