@@ -171,3 +171,15 @@ def test_privacy_owner_pulls_no_further_than_one_image(privacy: dict[str, Any]) 
     together = sums_of_steps(privacy, pages, np.zeros(60, int))
     assert 0.0 == min(together) < max(together) <= 3.001
     assert max(sums_of_steps(privacy, pages, np.arange(60))) > 6.0
+
+
+def test_privacy_owner_shares_one_clip(privacy: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training hands each image its part of what its owner may pull, and publishes means in which an owner is one."""
+    seen: list[tf.Tensor] = []
+    monkeypatch.setitem(privacy, "run_steps", lambda *given: seen.extend(given[1:4]))
+    images = np.repeat(privacy["pool"][:1], 61, axis=0)
+    privacy["train_private"](images, 3.0, 0.0, owners=np.minimum(np.arange(61), 1))
+    owners, limits, mean = (part.numpy() for part in seen)
+    assert np.bincount(owners, limits) == pytest.approx([3.0, 3.0])
+    alone = privacy["publish_means"](images[:2], np.zeros(2, int), 0.0, 0.7, 0)
+    assert mean == pytest.approx(alone[0], abs=1e-6)
