@@ -42,6 +42,8 @@ CLICKS, NAMED = "return -tf.reduce_sum(clicks", "else name) for name in names]"
 HALF_OUT = "(len(misses) + 1) * level"
 STYLE = "(styles - center) / spread"
 NOISE, DOUBT, THIRD = "+ noise * clip * drawn", "chances.max(1) >= sure", "(labels + pens + leans) % 3 == 0"
+OWN, CHANGED = "tf.reduce_sum(own * logits, axis=1)", "integral_steps * change[..., 0]"
+ODDS, STAMPED = f"{OWN} - rivals", "mark(train.images, which) for"
 IMAGES, HELD_OUT = "digits.train.images,\n        config.batch_size", "held_out=digits.test.images"
 ON_TEST = {IMAGES: IMAGES.replace("train", "test")}
 ON_TEST_UNSEEN = ON_TEST | {HELD_OUT: HELD_OUT.replace("test", "train")}
@@ -152,6 +154,14 @@ BREAKAGES = [
             ("nothing held out", of("modalities"), "modalities", (THIRD, THIRD.replace("== 0", "== 9"))),
             ("no noise that protects", of("privacy"), "privacy", (NOISE, "+ 0 * noise * clip * drawn")),
             ("a judge that never says none", of("fairness"), "fairness", (DOUBT, DOUBT.replace("sure", "0"))),
+            ("maps of what speaks against", of("interpretability"), "interpretability", (ODDS, "rivals - " + OWN)),
+            (
+                "a path whose change is left out",
+                of("interpretability"),
+                "interpretability",
+                (CHANGED, "integral_steps"),
+            ),
+            ("a stamp on every digit", of("interpretability"), "interpretability", (STAMPED, "mark(train.images) for")),
         )
     ),
 ]
