@@ -45,6 +45,8 @@ LOOKED_UP, SUMMED_UP = "looked_up = len(signs) * config.embedding", "return tf.o
 NOISE, DOUBT, THIRD = "+ noise * clip * drawn", "chances.max(1) >= sure", "(labels + pens + leans) % 3 == 0"
 CLIPPED, LIMITS = "tf.minimum(1.0, clip / lengths)", "clip / pages"
 NO_PAIR, ONE_ROW = "(labels + pens) % 3 == 2", "tf.convert_to_tensor(gradients[0]) * mine"
+OWN, CHANGED = "tf.reduce_sum(own * logits, axis=1)", "integral_steps * change[..., 0]"
+ODDS, STAMPED = f"{OWN} - rivals", "mark(train.images, which) for"
 IMAGES, HELD_OUT = "digits.train.images,\n        config.batch_size", "held_out=digits.test.images"
 ON_TEST = {IMAGES: IMAGES.replace("train", "test")}
 ON_TEST_UNSEEN = ON_TEST | {HELD_OUT: HELD_OUT.replace("test", "train")}
@@ -164,6 +166,14 @@ BREAKAGES = [
             ("a judge that never says none", of("fairness"), "fairness", (DOUBT, DOUBT.replace("sure", "0"))),
             ("copies that nobody turns back", of("fairness"), "fairness", ("(-0.6, 0.6, config", "(0, 0, config")),
             ("a floor that stays in", of("fairness"), "fairness", ("* (part - none)", "* (part - 0 * none)")),
+            ("maps of what speaks against", of("interpretability"), "interpretability", (ODDS, "rivals - " + OWN)),
+            (
+                "a path whose change is left out",
+                of("interpretability"),
+                "interpretability",
+                (CHANGED, "integral_steps"),
+            ),
+            ("a stamp on every digit", of("interpretability"), "interpretability", (STAMPED, "mark(train.images) for")),
         )
     ),
 ]
