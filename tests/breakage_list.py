@@ -41,7 +41,8 @@ JUDGES, SUMMED = "self.discriminator.trainable_variables", 'reduction="sum") / l
 CLICKS, NAMED = "return -tf.reduce_sum(clicks", "else name) for name in names]"
 HALF_OUT = "(len(misses) + 1) * level"
 STYLE = "(styles - center) / spread"
-LOOKED_UP, SUMMED_UP = "looked_up = len(signs) * config.embedding", "return tf.ones(())"
+LOOKED_UP = "looked_up = len(signs) * config.embedding"
+SHARED = "return count / device.all_reduce(tf.distribute.ReduceOp.SUM, count)"
 NOISE, DOUBT, THIRD = "+ noise * clip * drawn", "chances.max(1) >= sure", "(labels + pens + leans) % 3 == 0"
 CLIPPED, LIMITS = "tf.minimum(1.0, clip / lengths)", "clip / pages"
 NO_PAIR, ONE_ROW = "(labels + pens) % 3 == 2", "tf.convert_to_tensor(gradients[0]) * mine"
@@ -155,7 +156,7 @@ BREAKAGES = [
             ("margins that half exceed", of("medicine"), "medicine", (HALF_OUT, f"{HALF_OUT} / 2")),
             ("a model that is told no style", of("entertainment"), "entertainment", (STYLE, f"0 * {STYLE}")),
             ("look-ups counted as products", of("scaling"), "scaling", (LOOKED_UP, "looked_up = 0")),
-            ("averaged, not summed", of("scaling"), "scaling", (SUMMED_UP, "return super().find_share(images)")),
+            ("gradients of devices summed", "helpers/seeded.py", "scaling", (SHARED, "return tf.ones(())")),
             ("a control that is not shuffled", of("scaling"), "scaling", ("if shuffled:", "if False:")),
             ("nothing held out", of("modalities"), "modalities", (THIRD, THIRD.replace("== 0", "== 9"))),
             ("no pair of words missing", of("modalities"), "modalities", (NO_PAIR, NO_PAIR.replace("== 2", "== 9"))),
