@@ -16,7 +16,7 @@ from PIL import Image
 
 from helpers import networks
 from helpers.book import page, widgets
-from tools.notebook_files import ROOT, code_cells, read
+from tools.notebook_files import ROOT, chapters, code_cells, read
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -302,16 +302,41 @@ def test_a_walk_stands_where_the_slider_cannot_work(
 
 # The chapters.
 
-CHAPTERS = ("vae",)
+CHAPTERS = ("flow", "vae")
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_the_widget_of_a_chapter_draws_what_stood_there(open_page: Callable[..., Any], chapter: str) -> None:
+def stored_widget(chapter: str) -> str:
+    """The one output of a chapter that holds a network."""
     outputs = [output for cell in code_cells(read(ROOT / "notebooks" / f"{chapter}.ipynb")) for output in cell.outputs]
     pages = [output.get("data", {}).get("text/html", "") for output in outputs]
     (stored,) = [one for one in pages if 'class="weights"' in one]
+    return stored
+
+
+def test_each_chapter_with_a_widget_is_tested() -> None:
+    calls = r"widgets\.show_(?:plane|steps)\("
+    found = [path.stem for path in chapters() if any(re.search(calls, cell.source) for cell in code_cells(read(path)))]
+    assert tuple(found) == CHAPTERS
+
+
+def test_the_decoder_of_the_chapter_draws_what_stood_there(open_page: Callable[..., Any]) -> None:
+    stored = stored_widget("vae")
     tab = open_page(stored)
     tab.locator(".guide").wait_for()
     png = re.search(r"background-image:url\(data:image/png;base64,([\w+/=]+)\)", stored)[1]
     still = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("L")).astype(int)
     assert drawn_pixels(tab.locator("canvas")) == pytest.approx(still, abs=12)  # the still has sixteen grey levels
+
+
+def test_the_flow_of_the_chapter_walks_where_points_stood(open_page: Callable[..., Any]) -> None:
+    stored = stored_widget("flow")
+    ends = [re.search(r'class="ends" d="([^"]*)"', stored)[1]]
+    tab = open_page(stored)
+    tab.locator(".guide").wait_for()
+    ends.append(tab.locator(".ends").get_attribute("d"))
+    before, after = (np.array(re.findall(r"M(-?\d+) (-?\d+)", one)).astype(int) for one in ends)
+    assert len(before) == len(after) == 100
+    assert np.median(np.abs(before - after)) <= 1  # hundredths: what 8 bits change
+    tab.get_by_label("Number of steps").press("Home")
+    middle = np.array(re.findall(r"M(-?\d+) (-?\d+)", tab.locator(".ends").get_attribute("d"))).astype(int)
+    assert np.abs(middle - 210).max() < 15  # in one step all go to the mean of the data
