@@ -319,6 +319,14 @@ def test_each_chapter_with_a_widget_is_tested() -> None:
     assert tuple(found) == CHAPTERS
 
 
+@pytest.mark.parametrize(("chapter", "files"), [("flow", "steps"), ("vae", "plane")])
+def test_a_chapter_brings_scripts_and_style_as_they_stand(chapter: str, files: str) -> None:
+    """No digest covers them, so here is said who has to run `make execute` after a change."""
+    stored = stored_widget(chapter)
+    for name in ("network.js", f"{files}.js", f"{files}.css"):
+        assert page._read(name) in stored, f"{name} has changed: make execute CHAPTER={chapter}"
+
+
 def test_the_decoder_of_the_chapter_draws_what_stood_there(open_page: Callable[..., Any]) -> None:
     stored = stored_widget("vae")
     tab = open_page(stored)
