@@ -41,7 +41,13 @@ JUDGES, SUMMED = "self.discriminator.trainable_variables", 'reduction="sum") / l
 CLICKS, NAMED = "return -tf.reduce_sum(clicks", "else name) for name in names]"
 HALF_OUT = "(len(misses) + 1) * level"
 STYLE = "(styles - center) / spread"
+LOOKED_UP = "looked_up = len(signs) * config.embedding"
+SHARED = "return count / device.all_reduce(tf.distribute.ReduceOp.SUM, count)"
 NOISE, DOUBT, THIRD = "+ noise * clip * drawn", "chances.max(1) >= sure", "(labels + pens + leans) % 3 == 0"
+CLIPPED, LIMITS = "tf.minimum(1.0, clip / lengths)", "clip / pages"
+NO_PAIR, ONE_ROW = "(labels + pens) % 3 == 2", "tf.convert_to_tensor(gradients[0]) * mine"
+OWN, CHANGED = "tf.reduce_sum(own * logits, axis=1)", "integral_steps * change[..., 0]"
+ODDS, STAMPED = f"{OWN} - rivals", "mark(train.images, which) for"
 IMAGES, HELD_OUT = "digits.train.images,\n        config.batch_size", "held_out=digits.test.images"
 ON_TEST = {IMAGES: IMAGES.replace("train", "test")}
 ON_TEST_UNSEEN = ON_TEST | {HELD_OUT: HELD_OUT.replace("test", "train")}
@@ -149,9 +155,26 @@ BREAKAGES = [
             ("Q-learning away from rewards", of("evaluation"), "evaluation", ("move] += rate", "move] -= rate")),
             ("margins that half exceed", of("medicine"), "medicine", (HALF_OUT, f"{HALF_OUT} / 2")),
             ("a model that is told no style", of("entertainment"), "entertainment", (STYLE, f"0 * {STYLE}")),
+            ("look-ups counted as products", of("scaling"), "scaling", (LOOKED_UP, "looked_up = 0")),
+            ("gradients of devices summed", "helpers/seeded.py", "scaling", (SHARED, "return tf.ones(())")),
+            ("a control that is not shuffled", of("scaling"), "scaling", ("if shuffled:", "if False:")),
             ("nothing held out", of("modalities"), "modalities", (THIRD, THIRD.replace("== 0", "== 9"))),
+            ("no pair of words missing", of("modalities"), "modalities", (NO_PAIR, NO_PAIR.replace("== 2", "== 9"))),
+            ("all words learn with one", of("modalities"), "modalities", (ONE_ROW, f"{ONE_ROW} ** 0")),
             ("no noise that protects", of("privacy"), "privacy", (NOISE, "+ 0 * noise * clip * drawn")),
+            ("gradients that nobody clips", of("privacy"), "privacy", (CLIPPED, "tf.ones_like(lengths)")),
+            ("pages of an owner clipped one by one", of("privacy"), "privacy", (LIMITS, "clip * np.ones(len(flat))")),
             ("a judge that never says none", of("fairness"), "fairness", (DOUBT, DOUBT.replace("sure", "0"))),
+            ("copies that nobody turns back", of("fairness"), "fairness", ("(-0.6, 0.6, config", "(0, 0, config")),
+            ("a floor that stays in", of("fairness"), "fairness", ("* (part - none)", "* (part - 0 * none)")),
+            ("maps of what speaks against", of("interpretability"), "interpretability", (ODDS, "rivals - " + OWN)),
+            (
+                "a path whose change is left out",
+                of("interpretability"),
+                "interpretability",
+                (CHANGED, "integral_steps"),
+            ),
+            ("a stamp on every digit", of("interpretability"), "interpretability", (STAMPED, "mark(train.images) for")),
         )
     ),
 ]

@@ -1,21 +1,19 @@
 """Fixtures that several test files share."""
 
-import gc
 from collections.abc import Iterator
 
-import keras
 import pytest
 
 from helpers import data
 from helpers.scorecard import Scorer
+from tests.memory import give_back_memory
 
 
 @pytest.fixture(scope="module", autouse=True)
-def clear_keras() -> Iterator[None]:
-    """What one file built does not wait in memory for the end of its process: graphs refer to each other in circles."""
+def clear_after_file() -> Iterator[None]:
+    """What one file built does not wait in memory for the end of its process."""
     yield
-    keras.backend.clear_session()
-    gc.collect()
+    give_back_memory()
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,14 @@ def tell_metric(metric: str) -> str:
     values = find_values(metric)
     if metric.startswith("checks:"):
         return f"{int(values.sum())} of {len(values)}"
-    return _write(float(values.mean()))
+    return tell_number(float(values.mean()))
+
+
+def tell_spread(metric: str) -> str:
+    """What a page says of a metric that differs between seeds: its mean, and from where to where it goes."""
+    values = find_values(metric)
+    least, most = (tell_number(float(end)) for end in (values.min(), values.max()))
+    return f"{tell_number(float(values.mean()))} ({least} to {most})"
 
 
 def find_profiles(rule: dict) -> tuple[str, ...]:
@@ -239,14 +246,14 @@ def describe_rule(rule: dict, measured: dict[str, Measured]) -> str:
     for profile, found in measured.items():
         error = f" ± {found.standard_error:.2g}" if found.standard_error > 1e-9 else ""  # less is rounding
         mark = "✓" if meets(rule, found) else "✗"
-        words = f"{f'{profile} ' if profile else ''}{_write(found.value)}{error} {mark}"
+        words = f"{f'{profile} ' if profile else ''}{tell_number(found.value)}{error} {mark}"
         values.append(words.replace(" ", "\N{NO-BREAK SPACE}"))  # a mark belongs to its value
     margin = f" by {rule['margin']} standard errors" if "margin" in rule else ""
     wanted = rule["direction"].replace(">=", "≥").replace("<=", "≤")
-    return f"{told}, wanted {wanted} {_write(rule['threshold'])}{margin}: {', '.join(values)}"
+    return f"{told}, wanted {wanted} {tell_number(rule['threshold'])}{margin}: {', '.join(values)}"
 
 
-def _write(value: float) -> str:
+def tell_number(value: float) -> str:
     """A number as a reader is told it: with a true minus, large ones in millions or billions."""
     for size, word in ((1e9, " billion"), (1e6, " million")):
         if abs(value) >= size:

@@ -1,4 +1,4 @@
-"""The directives that show the article against the book, a role for what was measured, and targets in the book.
+"""The directives that show the article against the book, roles for what was measured, and targets in the book.
 
 Their rows come from book/article/*.toml; verdicts and measured values are computed by article.py here when the site is
 built. Targets are at every code cell, {ref}`cell <cell-ID>` with its id in the notebook, and at every row of errata and
@@ -181,8 +181,16 @@ class OverSeedsRole(SphinxRole):
         return [nodes.Text(article.tell_metric(self.text))], []
 
 
+class SpreadRole(SphinxRole):
+    """{spread-over-seeds}`bands:CHAPTER/METRIC`: the mean with the least and the most, by `article.tell_spread`."""
+
+    def run(self):
+        return [nodes.Text(article.tell_spread(self.text))], []
+
+
 def setup(app):
     app.add_role("over-seeds", OverSeedsRole())
+    app.add_role("spread-over-seeds", SpreadRole())
     app.add_directive("article-map", ArticleMap)
     app.add_directive("article-statements", ArticleStatements)
     app.add_directive("errata-list", ErrataList)

@@ -19,11 +19,11 @@ def fairness() -> dict[str, Any]:
         cell.id.removeprefix("fairness-"): cell.source for cell in code_cells(read(NOTEBOOKS / "fairness.ipynb"))
     }
     names: dict[str, Any] = {"settings": SimpleNamespace(profile="quick", seed=0)}
-    before = ["imports", "config", "data", "judge", "measure", "inspect", "train", "loans", "rates", "loan-run"]
-    for cell in [*before, "impossible"]:
+    before = ["imports", "config", "data", "judge", "measure", "inspect", "models", "train", "loans", "rates"]
+    for cell in [*before, "loan-run", "loan-draw", "impossible", "verdict", "straighten"]:
         exec(sources[cell], names)
-    for cell, first in (("models", "def build"), ("loan-draw", "def draw_rows"), ("verdict", "def give_verdict")):
-        exec(sources[cell].partition("\n\n\npage.")[0], names)
+    for cell, first, last in (("turned", "def turn", "\n\n\nmany"), ("coverage", "def find_kept", "\n\n\nrows")):
+        exec(sources[cell].partition(last)[0], names)
         assert first in sources[cell]
     yield names
     keras.backend.clear_session()
@@ -58,6 +58,29 @@ def test_fairness_measure_refuses_what_it_must(fairness: dict[str, Any]) -> None
         assert fairness_covered(fairness, some).mean() < 0.25 * whole
 
 
+def test_fairness_copies_are_found_turned(fairness: dict[str, Any]) -> None:
+    images, few, find_copied, turn = (fairness[name] for name in ("images", "few", "find_copied", "turn"))
+    turned = np.stack([turn(image) for image in np.repeat(images[few], 10, axis=0)])
+    unseen = fairness["held_images"][fairness["is_six"]]
+    unseen_turned = np.stack([turn(image) for image in np.repeat(unseen, 3, axis=0)])
+    assert find_copied(images[few]) == 100.0
+    assert find_copied(turned) > 90.0
+    assert find_copied(unseen) < 30.0
+    assert find_copied(unseen_turned) < 30.0
+
+
+def test_fairness_what_is_kept_is_above_the_floor(fairness: dict[str, Any]) -> None:
+    assert fairness["find_kept"]([8.0, 8.0, 50.0]) == 0.0
+    assert fairness["find_kept"]([8.0, 50.0, 50.0]) == pytest.approx(100.0)
+
+
+def test_fairness_ratios_are_those_of_the_sums(fairness: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    part, whole = rng.random(10), 1 + rng.random(10)
+    assert fairness["find_ratio"](part, whole).mean() == pytest.approx(part.sum() / whole.sum())
+    assert fairness["find_ratio"](0.3 * whole, whole) == pytest.approx(np.full(10, 0.3))
+
+
 def test_fairness_keeps_test_digits_out(fairness: dict[str, Any]) -> None:
     fairness["data"].refuse_held_out(fairness["images"], fairness["held_images"])
 
@@ -65,7 +88,7 @@ def test_fairness_keeps_test_digits_out(fairness: dict[str, Any]) -> None:
 def fairness_rates(names: dict[str, Any], make: Any) -> list[dict[str, float]]:
     """The rates of the classifier that learns from what make does to the rows, in the first split."""
     rates = []
-    for rows, learnt, fresh, _ in names["split"](names["measured"], names["young"]):
+    for rows, learnt, fresh in names["split"](names["measured"], names["young"]):
         refused = names["foretell"](make(rows[learnt]), rows[fresh]) >= names["config"].break_even
         rates.append(names["find_rates"](refused, names["bad"][fresh], names["young"][fresh]))
     return rates

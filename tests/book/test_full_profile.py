@@ -20,6 +20,7 @@ from keras import tree
 from helpers import data
 from helpers.checks import IMAGE_SHAPE
 from tests.breakage_list import SPLITS_SWAPPED, Breakage, apply
+from tests.memory import give_back_memory
 from tools.notebook_files import ROOT, chapters, code_cells, read
 
 pytestmark = [
@@ -143,8 +144,8 @@ def run_eagerly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """
     monkeypatch.setattr(keras.Model, "run_eagerly", property(lambda model: True, lambda model, value: None))
     yield
-    keras.backend.clear_session()
     plt.close("all")
+    give_back_memory()
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)

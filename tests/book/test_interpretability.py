@@ -23,9 +23,9 @@ def names() -> dict[str, Any]:
     found["config"].epochs = 3
     found["classifier"] = found["train_classifier"]("classifier", found["train"].images, found["train"].labels)
     exec(sources["delete"].partition("\n\n\nchance")[0], found)
-    for cell, function in (("gap", "find_gap"), ("mark", "find_stamp"), ("verdict", "give_verdict")):
+    for cell, function in (("gap", "find_gap"), ("mark", "find_share"), ("verdict", "give_verdict")):
         parts = sources[cell].split("\n\n\n")
-        exec(next(part for part in parts if f"def {function}(" in part), {**found, "SEVEN": 7, "BOX": 0}, found)
+        exec(next(part for part in parts if f"def {function}(" in part), found | {"CORNER": np.s_[:6, 22:]}, found)
     yield found
     keras.backend.clear_session()
 
@@ -62,7 +62,31 @@ def test_interpretability_lead_knows_axes(names: dict[str, Any]) -> None:
     assert names["find_gap"](turned, causes) < 0.1
 
 
-def test_interpretability_stamp_is_found_where_it_is(names: dict[str, Any]) -> None:
-    values = np.zeros((2, 28, 28))
-    values[0, 2, 25] = values[1, 20, 5] = 1.0
-    assert names["find_stamp"](values).tolist() == [True, False]
+def test_interpretability_share_is_of_the_corner(names: dict[str, Any]) -> None:
+    values = np.zeros((3, 28, 28))
+    values[0, 2, 25], values[1, 20, 5] = -1.0, 1.0
+    values[2] = 1.0
+    assert names["find_share"](values).tolist() == pytest.approx([1.0, 0.0, 36 / 784])
+
+
+def test_interpretability_interval_stays_open(names: dict[str, Any]) -> None:
+    nothing, everything = np.zeros(50), np.ones(50)
+    gap, (low, high), winner = names["give_verdict"](nothing, everything)
+    assert (gap, winner) == (1.0, "take the model")
+    assert 0.8 < low < 0.95 < high
+    same = names["give_verdict"](everything, everything)
+    assert same[1][0] < 0 < same[1][1]
+    assert same[2] == "no difference"
+
+
+def test_interpretability_maps_explain_log_odds(names: dict[str, Any]) -> None:
+    images = names["test"].images[:20]
+    logits = np.asarray(names["classifier"](images, training=False), float)
+    seen = logits.argmax(axis=1)
+    chances = np.exp(logits - logits.max(axis=1, keepdims=True))
+    chances = (chances / chances.sum(axis=1, keepdims=True))[np.arange(20), seen]
+    odds = np.asarray(names["find_odds"](names["classifier"], images, seen), float)
+    assert 1 / (1 + np.exp(-odds)) == pytest.approx(chances, abs=1e-4)
+    changes = odds - np.asarray(names["find_odds"](names["classifier"], 0 * images, seen))
+    sums = names["integrate"](names["classifier"], images, seen).sum(axis=(1, 2))
+    assert np.abs(sums - changes).mean() < 0.1 * np.abs(changes).mean()

@@ -11,7 +11,7 @@ import pytest
 from tools.notebook_files import NOTEBOOKS, code_cells, read
 
 pytestmark = pytest.mark.runs_chapters
-FIRST = ("imports", "config", "words", "world", "pictures", "held")
+FIRST = ("imports", "config", "world", "pictures", "held")
 CELLS = (*FIRST, "plain", "networks", "class", "training", "users", "average")
 
 
@@ -29,7 +29,7 @@ def modalities() -> dict[str, Any]:
         found = [part for part in sources[cell].split("\n\n\n") if part.startswith(f"def {function}")]
         exec(found[0], names)
     given = names["pictures"], names["sentences"], 900, 4e-3
-    names["painter"] = names["train_model"]("small", names["make_painter"](8), *given)
+    names["painter"] = names["train_model"]("small", names["make_painter"](names["config"].code), *given)
     yield names
     keras.backend.clear_session()
 
@@ -77,3 +77,31 @@ def test_modalities_a_style_is_what_its_words_say(modalities: dict[str, Any]) ->
         assert abs(mean - config.lean * (lean - 1)) < 0.03
     ink = [every.images[every.words[:, 1] == pen].mean() for pen in range(3)]
     assert ink[0] < 0.8 * ink[1] < 0.8 * 0.8 * ink[2]
+
+
+def test_modalities_where_pairs_are_held_out_each_digit_lacks_one_pen(modalities: dict[str, Any]) -> None:
+    sources = {cell.id: cell.source for cell in code_cells(read(NOTEBOOKS / "modalities.ipynb"))}
+    names: dict[str, Any] = {}
+    exec(sources["modalities-pairs"].split("\n\n\n")[0], names)
+    digits, pens, leans = np.indices((10, 3, 3))
+    gone = names["lacks_pair"](digits, pens, leans)
+    assert (gone.all(axis=2).sum(axis=1) == 1).all()  # one pen, in all three slants
+    assert gone.sum() == 30
+    assert gone[3, 2].all()  # no three is ever thick
+
+
+@pytest.mark.parametrize("way", ["new word", "small adapter"])
+def test_modalities_of_the_words_only_the_new_one_learns(modalities: dict[str, Any], way: str) -> None:
+    sources = {cell.id: cell.source for cell in code_cells(read(NOTEBOOKS / "modalities.ipynb"))}
+    names = modalities | {"START": len(modalities["VOCABULARY"]) - 1}
+    names["start"] = modalities["painter"].get_weights()
+    for cell in ("adapter", "learn"):
+        exec(sources[f"modalities-{cell}"], names)
+    adapter, pool = names["Adapter"](way), modalities["pools"]["Ada"]
+    given = names["tf"].constant(pool.images[:20]), names["tf"].constant(pool.tokens[:20])
+    adapter.restart()
+    names["learn"](adapter, *given, 0, 3)  # eagerly
+    before, after = names["start"], adapter.model.reader.get_weights()[0]
+    changed = np.flatnonzero(np.abs(after - before[0]).max(axis=1) > 0)
+    assert changed.tolist() == [names["START"]]
+    assert (len(adapter.variables) > 1) == (way == "small adapter")

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tools.notebook_files import NOTEBOOKS, code_cells, read
 
 pytestmark = pytest.mark.runs_chapters
-PRIVATE_TRAINING = "imports config data auc forward terms clip steps means accountant noise private verdict"
+PRIVATE_TRAINING = "imports config data auc forward terms clip steps means accountant private bound verdict"
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +94,17 @@ def test_privacy_no_image_pulls_further_than_the_clip(privacy: dict[str, Any]) -
 
 def test_privacy_means_are_noisy_sums_of_short_images(privacy: dict[str, Any]) -> None:
     images = np.ones((40, 28, 28, 1), "float32")
-    means = privacy["publish_means"](images.copy(), np.zeros(40, int), 0.0, 0.0, 0)
+    privacy["config"].private_images, size = 40, privacy["config"].private_images
+    try:
+        means = privacy["publish_means"](images, np.zeros(40, int), 0.0, 0.0, 0)
+        noisy = privacy["publish_means"](images, np.zeros(40, int), 0.1, 0.0, 0)
+        halved = privacy["publish_means"](images, np.zeros(40, int), 0.0, 0.0, 0, np.full(40, 2))
+    finally:
+        privacy["config"].private_images = size
     assert means == pytest.approx(privacy["config"].ink / 28, abs=1e-4)
-    noisy = privacy["publish_means"](images.copy(), np.zeros(40, int), 0.1, 0.0, 0)
     spread = 0.1 * privacy["config"].ink / 40
     assert (noisy - means).std() == pytest.approx(spread, rel=0.1)
+    assert halved == pytest.approx(means / 2)  # each owner has two images, and the length of one
 
 
 def test_privacy_auc_of_the_same_and_of_apart(privacy: dict[str, Any]) -> None:
@@ -115,11 +121,65 @@ def test_privacy_verdict_turns(privacy: dict[str, Any]) -> None:
     shuffled = np.random.default_rng(0).permuted(crowd, axis=0)
     tight = config.clip, privacy["noises"][10]
     model, robbed = (privacy["train_private"](images, *tight)(strangers) for images in (crowd, shuffled))
-    mean = privacy["publish_means"](crowd.copy(), np.zeros(len(crowd), int), 0.5, 0.7, 0)
-    flat = strangers.reshape(-1, 784)
-    pixels = -(flat @ np.log(mean[0]) + (1 - flat) @ np.log1p(-mean[0]))
+    mean = privacy["publish_means"](crowd, np.zeros(len(crowd), int), 0.5, 0.7, 0)
+    pixels = privacy["find_mean_loss"](mean, strangers)
     give_verdict = privacy["give_verdict"]
     assert give_verdict(pixels, model)[2] == "take the model"
     assert give_verdict(pixels, robbed)[2] != "take the model"
     assert give_verdict(model, model)[2] == "no difference"
     assert give_verdict(model, robbed)[2] == "keep the baseline"
+    runs = np.stack([pixels + 5, pixels - 5, pixels + 3])  # of which one is against the model
+    assert give_verdict(runs, pixels)[2] == "no difference"
+
+
+def test_privacy_bound_lies_below_the_negative_elbo(privacy: dict[str, Any]) -> None:
+    """With one draw the bound is the ELBO itself, on average; with more it comes down, and stays above the truth."""
+    config, strangers = privacy["config"], privacy["strangers"][:100]
+    find = privacy["train_private"](privacy["pool"][: config.private_images], config.clip, 0.0)
+    given, bounds = config.bound_draws, []
+    try:
+        for config.bound_draws in (1, 20):
+            bounds.append(privacy["find_bound"](find, strangers).mean())
+    finally:
+        config.bound_draws = given
+    assert bounds[0] == pytest.approx(find(strangers).mean(), abs=1.0)
+    assert 1.0 < bounds[0] - bounds[1] < 10.0
+
+
+def sums_of_steps(privacy: dict[str, Any], images: np.ndarray, owners: np.ndarray) -> list[float]:
+    """How far the sum of each step pulls, all weights together, without noise."""
+    limits = (3.0 / np.bincount(owners)[owners]).astype("float32")
+    sums: list[float] = []
+
+    def note(total: list[tf.Tensor], variables: list[tf.Variable]) -> None:
+        sums.append(float(tf.linalg.global_norm(total)))
+
+    given = images.reshape(len(images), 784), owners, limits, np.float32(0.2), 3.0, 0.0, 3, 8
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(privacy, "optimizer", SimpleNamespace(apply=note))
+        tf.config.run_functions_eagerly(True)
+        try:
+            privacy["run_steps"].python_function(*(tf.constant(part) for part in given))
+        finally:
+            tf.config.run_functions_eagerly(False)
+    return [privacy["config"].sampled * privacy["config"].private_images * one for one in sums]
+
+
+def test_privacy_owner_pulls_no_further_than_one_image(privacy: dict[str, Any]) -> None:
+    """Pages of one owner enter a step together or not at all, and pull by the clip at most, as one image does."""
+    pages = privacy["pool"][:60]
+    together = sums_of_steps(privacy, pages, np.zeros(60, int))
+    assert 0.0 == min(together) < max(together) <= 3.001
+    assert max(sums_of_steps(privacy, pages, np.arange(60))) > 6.0
+
+
+def test_privacy_owner_shares_one_clip(privacy: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training hands each image its part of what its owner may pull, and publishes means in which an owner is one."""
+    seen: list[tf.Tensor] = []
+    monkeypatch.setitem(privacy, "run_steps", lambda *given: seen.extend(given[1:4]))
+    images = np.repeat(privacy["pool"][:1], 61, axis=0)
+    privacy["train_private"](images, 3.0, 0.0, owners=np.minimum(np.arange(61), 1))
+    owners, limits, mean = (part.numpy() for part in seen)
+    assert np.bincount(owners, limits) == pytest.approx([3.0, 3.0])
+    alone = privacy["publish_means"](images[:2], np.zeros(2, int), 0.0, 0.7, 0)
+    assert mean == pytest.approx(alone[0], abs=1e-6)

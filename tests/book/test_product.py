@@ -3,12 +3,16 @@
 `python tests/book/test_product.py` runs them and writes what they print, and the picture, into the page.
 """
 
+import ast
 import contextlib
+import re
 import tempfile
 import threading
 from pathlib import Path
 from typing import Any
 
+import article
+import book_leads
 import faq_page
 import numpy as np
 import pytest
@@ -19,6 +23,14 @@ from helpers.book import service
 PAGE = faq_page.ROOT / "book" / "product.md"
 PICTURE = faq_page.ROOT / "book" / "_pictures" / "product_served.png"
 BLOCKS = faq_page.find_blocks(PAGE.read_text(encoding="utf-8"))
+
+
+ON_DEVICE = BLOCKS[2][0]
+
+
+def break_row(twelve: np.ndarray) -> np.ndarray:
+    """A row of twelve images as two rows of six."""
+    return np.concatenate(np.split(twelve, 2, axis=1))
 
 
 def run_page(names: dict[str, Any]) -> list[str]:
@@ -43,25 +55,113 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], dict[str, 
 
 
 def test_each_block_prints_what_the_page_shows(ran: tuple[list[str], dict[str, Any], Path]) -> None:
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 5
     for (_, shown), printed in zip(BLOCKS, ran[0], strict=True):
         assert shown is not None
         (shown_form, wanted), (form, numbers) = faq_page.read_numbers(shown), faq_page.read_numbers(printed)
         assert form == shown_form
-        np.testing.assert_allclose(numbers, wanted, rtol=0.1, atol=0.01)
+        loose = 0.5 if "grey levels" in shown else 0.1  # rounding is of the weights, which differ between machines
+        np.testing.assert_allclose(numbers, wanted, rtol=loose, atol=0.01)
 
 
 def test_the_picture_is_what_the_service_draws(ran: tuple[list[str], dict[str, Any], Path]) -> None:
     shown = np.asarray(Image.open(PICTURE), float)
     drawn = np.asarray(Image.open(ran[2] / "twelve.png"), float)
-    assert np.abs(np.kron(drawn, np.ones((3, 3))) - shown).mean() < 0.03 * 255
+    assert np.abs(np.kron(break_row(drawn), np.ones((3, 3))) - shown).mean() < 0.03 * 255
 
 
-def test_a_device_with_other_weights_is_seen(ran: tuple[list[str], dict[str, Any], Path]) -> None:
-    _, names, _ = ran
-    assert np.abs(names["on_device"] - names["served"]).max() < 0.01
-    swapped = [*names["loaded"][:-2], -names["loaded"][-2], names["loaded"][-1]]
-    assert np.abs(names["draw_on_device"](names["noise"], swapped) - names["served"]).max() > 0.1
+def test_a_device_needs_its_file_and_numpy_alone(ran: tuple[list[str], dict[str, Any], Path]) -> None:
+    imports = [node for node in ast.walk(ast.parse(ON_DEVICE)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert [ast.unparse(node) for node in imports] == ["import numpy as np"]
+    with contextlib.chdir(ran[2]):
+        exec(compile(ON_DEVICE, "on the device", "exec"), {})
+
+
+def test_a_device_with_other_weights_refuses(
+    ran: tuple[list[str], dict[str, Any], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = dict(ran[1]["packed"])
+    last = max(name for name in packed if name.startswith("w"))
+    np.savez_compressed(tmp_path / "device.npz", **(packed | {last: packed[last] + 1}))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="not the weights of the card"):
+        exec(compile(ON_DEVICE, "on the device", "exec"), {})
+
+
+def test_each_fold_of_an_exercise_has_a_hint_before_its_solution() -> None:
+    told = PAGE.read_text(encoding="utf-8").partition("## Exercises")[2]
+    names = re.findall(r"(?m)^\*\*\d\. ([\w-]+)\.\*\*|^`{4}\{dropdown\} (\w+)$", told)
+    assert ["".join(pair) for pair in names] == [
+        *("Warm-up", "Hint", "Solution"),
+        *("Experiment", "Hint", "Solution"),
+        *("Judgement", "Answer"),
+    ]
+
+
+# The figure of leads
+
+
+def make_lead(*values: float, problem: str = "Gaps", rival: str = "Gaussian") -> book_leads.Lead:
+    return book_leads.Lead(problem, rival, "sd", np.array(values))
+
+
+def test_a_strip_has_the_colour_of_its_verdict_and_no_mean_where_runs_disagree() -> None:
+    ahead, behind, apart = make_lead(0.25, 0.75), make_lead(-0.25, -0.75), make_lead(-0.25, 0.75)
+    assert [lead.verdict for lead in (ahead, behind, apart)] == list(book_leads.FILLS)
+    assert [lead.size for lead in (ahead, behind, apart)] == ["+0.5 sd", "−0.5 sd", "−0.2 to 0.8 sd"]
+    assert make_lead(0.0, 1.0).verdict == book_leads.APART
+    assert apart.tell() == "Gaps, against Gaussian: ahead in 1 of 2, lead −0.2 to 0.8 sd."
+
+
+def test_strips_of_one_problem_share_a_scale() -> None:
+    drawing = book_leads.draw_leads(
+        [make_lead(4.0, 4.0), make_lead(-1.0, -1.0), make_lead(0.001, 0.001, problem="Risk <now>")]
+    )
+    places = [float(x) for x in re.findall(r'<circle cx="([\d.]+)" cy="[\d.]+" r="4.5" fill="[^"]+" fill-op', drawing)]
+    edge, quarter = book_leads.MIDDLE + book_leads.REACH, book_leads.MIDDLE - book_leads.REACH / 4
+    assert places == [edge, edge, quarter, quarter, edge, edge]
+    assert "Risk &lt;now&gt;" in drawing
+
+
+def test_a_minus_turns_a_lead_round_and_another_form_is_refused() -> None:
+    line = "Fault | two rules | share | {}bands:smart_home/two rules minus VAE"
+    plain, turned = (book_leads.read_lead(line.format(sign)) for sign in ("", "-"))
+    np.testing.assert_array_equal(turned.values, -plain.values)
+    with pytest.raises(article.ArticleError, match="expected - problem"):
+        book_leads.read_lead("Fault | two rules | bands:smart_home/two rules minus VAE")
+    with pytest.raises(article.ArticleError, match="does not hold it"):
+        book_leads.read_lead("Fault | two rules | share | bands:smart_home/nothing of the kind")
+
+
+def test_what_the_page_says_of_the_figure_is_what_it_shows() -> None:
+    lines = re.findall(r"(?m)^- (.*\| -?bands:.*)$", PAGE.read_text(encoding="utf-8"))
+    leads = {(lead.problem, lead.rival): lead.verdict for lead in map(book_leads.read_lead, lines)}
+    assert len(leads) == len(lines) == 11
+    apart = {name for name, verdict in leads.items() if verdict == book_leads.APART}
+    assert {problem for problem, _ in apart} >= {"Odd sensors"}
+    ahead = {name for name, verdict in leads.items() if verdict == book_leads.AHEAD}
+    weak = {("Gaps in a table", "column means"), ("Risk of tomorrow", "one limit")}
+    made = {("Half-way picture", "distances"), ("Next token", "counting")}
+    assert ahead == weak | made
+    for name in (("Gaps in a table", "one Gaussian"), ("Risk of tomorrow", "GARCH")):
+        assert leads[name] == book_leads.BEHIND
+
+
+def test_a_difference_that_the_page_calls_none_may_be_of_either_sign() -> None:
+    ends = article.find_values("bands:smart_home/VAE minus Mahalanobis")
+    assert ends.min() < 0 < ends.max()
+    gradients = article.find_values("bands:interpretability/deletion: gradient minus ink")
+    assert gradients.mean() < gradients.std(ddof=1)
+
+
+def test_the_spread_that_gave_a_wrong_noise_away_is_that_of_the_page_of_questions() -> None:
+    assert "the spread fell to 0.37 of what is usual" in PAGE.read_text(encoding="utf-8")
+    assert "'spread': 0.37}" in faq_page.PAGE.read_text(encoding="utf-8")
+
+
+def test_a_spread_is_the_mean_with_the_least_and_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(article, "find_values", {"bands:a/gain": np.array([-0.5, 0.25, 1.0])}.__getitem__)
+    assert article.tell_spread("bands:a/gain") == "0.25 (−0.5 to 1)"
 
 
 def test_the_command_on_the_page_is_the_one_that_there_is() -> None:
@@ -73,5 +173,6 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
         outputs = run_page({"__name__": "product"})
         with Image.open("twelve.png") as twelve:
-            twelve.resize((1008, 84), Image.Resampling.NEAREST).save(PICTURE)
+            rows = Image.fromarray(break_row(np.asarray(twelve)))
+            rows.resize((504, 168), Image.Resampling.NEAREST).save(PICTURE)
     faq_page.write_outputs(PAGE, outputs)
