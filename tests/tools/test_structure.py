@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "book.full_runs": {"book.page"},
     "book.bands": {"book.full_runs", "book.verdicts"},
     "book.records": {"book.bands", "book.full_runs"},
+    "book.widgets": {"book.page", "plotting"},
     "book.service": {"data", "models", "networks", "training"},
 }
 EXPECTED = {
@@ -52,9 +53,10 @@ EXPECTED = {
     "book.runtime",
     "book.service",
     "book.verdicts",
+    "book.widgets",
 }
 MAX_LINES = 220  # of a module
-MAX_TAUGHT, MAX_BOOK = 1_320, 880  # of what chapters teach, three models by now; of what holds the book together
+MAX_TAUGHT, MAX_BOOK = 1_320, 1_080  # of what chapters teach, three models by now; of what holds the book together
 
 
 def parsed(path: Path) -> ast.Module:

@@ -1,0 +1,350 @@
+"""What a reader touches, in a real browser and from the disk: JavaScript and Keras agree on the same weights."""
+
+import base64
+import io
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from PIL import Image
+
+from helpers import networks
+from helpers.book import page, widgets
+from tools.notebook_files import ROOT, chapters, code_cells, read
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+HEAD = '<!doctype html><meta charset="utf-8"><title>x</title><link rel="icon" href="data:,">'
+HEAD += "<script>var before = Object.getOwnPropertyNames(window)</script>"
+LEFT = "Object.getOwnPropertyNames(window).filter(name => !before.includes(name))"
+TOLERANCE = 1e-4  # of JavaScript against Keras, on the same weights
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    path = next((path for path in map(shutil.which, NAMES) if path), None)
+    if path is None:
+        pytest.skip(f"no browser: looked for {', '.join(NAMES)}")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """A function that opens HTML from the disk; at the end the page has said nothing and asked for no other file."""
+    opened, said = [], []
+
+    def open_one(body: str, script: str = "", **options: Any) -> Any:
+        place = tmp_path / f"page{len(opened)}.html"
+        place.write_text(HEAD + body, encoding="utf-8")
+        tab = chromium.new_page(**options)
+        tab.add_init_script(script)
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("request", lambda asked: said.append(asked.url) if not asked.url.startswith("data:") else None)
+        opened.append((tab, place.as_uri()))
+        tab.goto(place.as_uri())
+        return tab
+
+    yield open_one
+    for tab, _ in opened:
+        tab.close()
+    assert said == [address for _, address in opened]
+
+
+def randomised(model: keras.Model) -> keras.Model:
+    """The model with weights of a usual size and biases that are not zero."""
+    rng = np.random.default_rng(0)
+    sizes = [(2 / len(weight)) ** 0.5 if weight.ndim == 2 else 0.3 for weight in model.get_weights()]
+    model.set_weights([rng.normal(0, size, one.shape) for size, one in zip(sizes, model.get_weights(), strict=True)])
+    return model
+
+
+def build_curved() -> keras.Model:
+    inner = [layers.Dense(30, activation=name) for name in ("silu", "tanh", "sigmoid")]
+    return keras.Sequential([keras.Input((7,)), *inner, layers.Dense(5, use_bias=False), layers.Activation("silu")])
+
+
+def build_flat_image() -> keras.Model:
+    start = [keras.Input((4,)), layers.Dense(6), layers.Reshape((3, 2, 1))]  # higher than wide
+    return keras.Sequential(
+        [*start, layers.UpSampling2D(2, interpolation="bilinear"), layers.Flatten(), layers.Dense(3)]
+    )
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: networks.build_dense_decoder(2, (200,)),
+        lambda: networks.build_dense_generator(110),
+        build_curved,
+        build_flat_image,
+    ],
+    ids=["decoder", "generator", "curved", "flat"],
+)
+def test_the_browser_computes_what_keras_computes(open_page: Callable[..., Any], build: Callable) -> None:
+    model = randomised(build())
+    inputs = np.random.default_rng(1).normal(size=(50, model.input_shape[-1])).astype(np.float32)
+    run = f"(() => {{ {page._read('network.js')} window.read = readNetwork; }})()"
+    tab = open_page(f"{widgets.format_network(model)}<script>{run}</script>")
+    computed = tab.evaluate(
+        "async inputs => { const run = await read(document.querySelector('.weights'));"
+        "return inputs.map(one => [...run(one)]); }",
+        inputs.tolist(),
+    )
+    expected = np.asarray(widgets.dequantise(model)(inputs)).reshape(len(inputs), -1)
+    assert expected.std() > 0.01
+    apart = np.abs(np.array(computed) - expected).max()
+    print(f"{model.name}: JavaScript and Keras differ by {apart:.1e} at most")
+    assert apart < TOLERANCE
+
+
+# The plane.
+
+
+@pytest.fixture(scope="module")
+def decoder() -> keras.Model:
+    return randomised(networks.build_dense_decoder(2, (200,)))
+
+
+@pytest.fixture
+def plane(monkeypatch: pytest.MonkeyPatch, decoder: keras.Model) -> str:
+    """The output of a plane with two codes."""
+    outputs: list[str] = []
+    monkeypatch.setattr("IPython.display.display", lambda output, raw: outputs.append(output["text/html"]))
+    codes, labels = np.array([[0.6, -1], [-2, 2]]), np.array([6, 1])
+    widgets.show_plane(decoder, codes, labels, "Look.", start=(0.5, -1.0))
+    return outputs[0]
+
+
+def drawn_pixels(canvas: Any) -> np.ndarray:
+    """The grey levels on a canvas, (28, 28), all of them opaque."""
+    png = base64.b64decode(canvas.evaluate("one => one.toDataURL()").partition(",")[2])
+    pixels = np.asarray(Image.open(io.BytesIO(png))).astype(int)
+    assert pixels.shape == (28, 28, 4)
+    assert (pixels[..., 3] == 255).all()
+    assert (pixels[..., :3] == pixels[..., :1]).all()
+    return pixels[..., 0]
+
+
+def assert_drawn(tab: Any, decoder: keras.Model, place: tuple[float, float]) -> None:
+    """The canvas shows what Keras draws from a place with the same weights, and the mark and the words say where."""
+    logits = widgets.dequantise(decoder)(np.array([place], np.float32))
+    expected = 255 * np.asarray(keras.ops.sigmoid(logits)).reshape(28, 28)
+    assert drawn_pixels(tab.locator("canvas")) == pytest.approx(expected, abs=0.51)
+    field = tab.get_by_role("slider", name="Code in the plane")
+    told = ", ".join(f"{value:.2f}".replace("-", "−") for value in place)
+    assert field.get_attribute("aria-valuetext").startswith(f"code ({told}), nearest that of a ")
+    assert float(field.get_attribute("aria-valuenow")) == pytest.approx(place[0], abs=0.006)
+    assert tab.locator(".told").text_content() == field.get_attribute("aria-valuetext")
+    x, y = map(float, re.findall(r"[\d.]+", tab.locator(".mark").get_attribute("transform")))
+    assert (x, y) == pytest.approx((100 * (3.2 + place[0]), 100 * (3.2 - place[1])), abs=0.01)
+
+
+def test_the_plane_follows_the_keyboard(open_page: Callable[..., Any], plane: str, decoder: keras.Model) -> None:
+    tab = open_page(plane)
+    field = tab.get_by_role("slider", name="Code in the plane")
+    field.wait_for()
+    assert_drawn(tab, decoder, (0.5, -1.0))
+    tab.keyboard.press("Tab")
+    assert field.evaluate("one => one === document.activeElement")
+    assert field.evaluate("one => getComputedStyle(one).outlineStyle") == "solid"
+    for key in ("ArrowRight", "ArrowUp", "ArrowUp", "Shift+ArrowLeft"):
+        tab.keyboard.press(key)
+    assert_drawn(tab, decoder, (0.1, -0.8))
+    assert field.get_attribute("aria-valuetext").endswith("nearest that of a 6")
+    for _ in range(9):
+        tab.keyboard.press("Shift+ArrowDown")
+    assert_drawn(tab, decoder, (0.1, -3.2))  # no farther
+    tab.keyboard.press("Home")
+    assert_drawn(tab, decoder, (0.0, 0.0))
+    assert tab.evaluate(LEFT) == []
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_the_plane_follows_the_pointer(
+    open_page: Callable[..., Any], plane: str, decoder: keras.Model, width: int
+) -> None:
+    tab = open_page(plane, viewport={"width": width, "height": 900})
+    tab.get_by_role("slider", name="Code in the plane").wait_for()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    box = tab.locator(".field").bounding_box()
+
+    def place_of(x: float, y: float) -> tuple[float, float]:
+        return 3.2 * (2 * (x - box["x"]) / box["width"] - 1), 3.2 * (1 - 2 * (y - box["y"]) / box["height"])
+
+    start = round(box["x"] + 0.2 * box["width"]), round(box["y"] + 0.2 * box["height"])
+    tab.mouse.move(*start)
+    assert_drawn(tab, decoder, (0.5, -1.0))  # not yet: no button is pressed
+    tab.mouse.down()
+    assert_drawn(tab, decoder, place_of(*start))
+    assert tab.locator(".told").text_content().endswith("nearest that of a 1")
+    end = round(box["x"] + 0.7 * box["width"]), round(box["y"] + 0.6 * box["height"])
+    tab.mouse.move(*end)
+    assert_drawn(tab, decoder, place_of(*end))
+    tab.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + box["height"] + 200)  # beyond the edge, still held
+    assert_drawn(tab, decoder, (place_of(box["x"] + 0.5 * box["width"], 0)[0], -3.2))
+    tab.mouse.up()
+    tab.mouse.move(*start)
+    assert tab.locator(".told").text_content().startswith("code (0.00, −3.20)")
+
+
+def test_the_plane_follows_a_finger(open_page: Callable[..., Any], plane: str) -> None:
+    tab = open_page(plane, viewport={"width": 375, "height": 700}, has_touch=True)
+    tab.get_by_role("slider", name="Code in the plane").wait_for()
+    tab.locator(".field").tap(position={"x": 30, "y": 30})
+    assert tab.locator(".told").text_content().endswith("nearest that of a 1")
+    assert tab.locator(".field").evaluate("one => getComputedStyle(one).touchAction") == "none"
+
+
+def test_two_planes_do_not_meet(open_page: Callable[..., Any], plane: str) -> None:
+    tab = open_page(plane + plane)
+    fields = tab.get_by_role("slider", name="Code in the plane")
+    fields.nth(1).press("ArrowLeft")
+    assert [one.split(",")[0] for one in tab.locator(".told").all_text_contents()] == ["code (0.50", "code (0.40"]
+    assert tab.evaluate(LEFT) == []
+
+
+@pytest.mark.parametrize("script", ["", "delete window.DecompressionStream"], ids=["no script", "older browser"])
+def test_a_picture_stands_where_the_plane_cannot_work(open_page: Callable[..., Any], plane: str, script: str) -> None:
+    tab = open_page(plane, script, java_script_enabled=bool(script))
+    assert tab.get_by_role("img").count() == 2
+    assert tab.get_by_role("slider").count() == 0
+    assert tab.locator(".guide").is_hidden()
+    assert tab.locator(".told").text_content() == "code (0.50, -1.00)"
+    assert tab.get_by_role("img", name="What the decoder draws").is_visible()
+
+
+# The number of steps.
+
+
+@pytest.fixture(scope="module")
+def ring() -> keras.Model:
+    """A network that guesses the end of a walk in the plane, somewhere between where it stands and chance."""
+    network = keras.Sequential([keras.Input((3,)), *(layers.Dense(16, "relu") for _ in range(2)), layers.Dense(2)])
+    return randomised(network)
+
+
+NOISE = np.random.default_rng(3).normal(size=(30, 2)).round(2)
+CENTRES = np.array([[1.0, 0.0], [-1.0, 0.0]])
+RADIUS = 0.7
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch, ring: keras.Model) -> str:
+    """The output of a slider of 1, 2, 5 and 20 steps."""
+    outputs: list[str] = []
+    monkeypatch.setattr("IPython.display.display", lambda output, raw: outputs.append(output["text/html"]))
+    digits = {count: np.full((8, 28, 28, 1), count / 20) for count in (1, 2, 5, 20)}
+    widgets.show_steps(ring, NOISE, CENTRES, RADIUS, digits, "Look.", alt="Grey squares.")
+    return outputs[0]
+
+
+def assert_walked(tab: Any, ring: keras.Model, count: int) -> None:
+    """The drawing shows where Keras arrives in so many steps with the same weights, and the words count the arrived."""
+    network, state, way = widgets.dequantise(ring), NOISE.astype(np.float32), [NOISE]
+    for step in range(count):
+        times = np.full((len(state), 1), step / count, np.float32)
+        state = state + (np.asarray(network(np.hstack([state, times]))) - state) / (count - step)
+        way.append(state)
+    ends = np.array([re.findall(r"-?\d+", one)[:2] for one in tab.locator(".ends").get_attribute("d").split("M")[1:]])
+    assert ends.astype(int) == pytest.approx(100 * (2.1 + state * (1, -1)), abs=0.6)
+    first = re.findall(r"-?\d+", tab.locator(".ways").get_attribute("d").split("M")[1])
+    assert np.reshape(first, (-1, 2)).astype(int) == pytest.approx(100 * (2.1 + np.array(way)[:, 0] * (1, -1)), abs=0.6)
+    inside = np.sum(np.linalg.norm(state[:, None] - CENTRES, axis=2).min(axis=1) < RADIUS)
+    told = f"{count} {'step' if count == 1 else 'steps'}: {inside} of 30 points end in a circle"
+    assert tab.locator(".told").text_content() == told
+    assert tab.get_by_label("Number of steps").get_attribute("aria-valuetext") == told
+    assert tab.locator(".strip").evaluate(
+        "one => Math.round((one.getBoundingClientRect().top - one.firstChild.getBoundingClientRect().top)"
+        " / one.getBoundingClientRect().height)"
+    ) == (1, 2, 5, 20).index(count)
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_points_and_digits_follow_the_slider(
+    open_page: Callable[..., Any], steps: str, ring: keras.Model, width: int
+) -> None:
+    tab = open_page(steps, viewport={"width": width, "height": 900})
+    slider = tab.get_by_label("Number of steps")
+    slider.wait_for()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert_walked(tab, ring, 5)
+    tab.keyboard.press("Tab")
+    assert slider.evaluate("one => one === document.activeElement")
+    for key, count in (("ArrowRight", 20), ("Home", 1), ("ArrowRight", 2)):
+        tab.keyboard.press(key)
+        assert_walked(tab, ring, count)
+    box = slider.bounding_box()
+    tab.mouse.click(box["x"] + box["width"] - 8, box["y"] + box["height"] / 2)
+    assert_walked(tab, ring, 20)
+    assert tab.evaluate(LEFT) == []
+
+
+@pytest.mark.parametrize("script", ["", "delete window.DecompressionStream"], ids=["no script", "older browser"])
+def test_a_walk_stands_where_the_slider_cannot_work(
+    open_page: Callable[..., Any], steps: str, ring: keras.Model, script: str
+) -> None:
+    tab = open_page(steps, script, java_script_enabled=bool(script))
+    assert tab.get_by_role("img").count() == 2
+    assert tab.get_by_role("slider").count() == 0
+    assert tab.locator(".guide").is_hidden()
+    assert tab.locator(".told").text_content().startswith("5 steps: ")
+
+
+# The chapters.
+
+CHAPTERS = ("flow", "vae")
+
+
+def stored_widget(chapter: str) -> str:
+    """The one output of a chapter that holds a network."""
+    outputs = [output for cell in code_cells(read(ROOT / "notebooks" / f"{chapter}.ipynb")) for output in cell.outputs]
+    pages = [output.get("data", {}).get("text/html", "") for output in outputs]
+    (stored,) = [one for one in pages if 'class="weights"' in one]
+    return stored
+
+
+def test_each_chapter_with_a_widget_is_tested() -> None:
+    calls = r"widgets\.show_(?:plane|steps)\("
+    found = [path.stem for path in chapters() if any(re.search(calls, cell.source) for cell in code_cells(read(path)))]
+    assert tuple(found) == CHAPTERS
+
+
+@pytest.mark.parametrize(("chapter", "files"), [("flow", "steps"), ("vae", "plane")])
+def test_a_chapter_brings_scripts_and_style_as_they_stand(chapter: str, files: str) -> None:
+    """No digest covers them, so here is said who has to run `make execute` after a change."""
+    stored = stored_widget(chapter)
+    for name in ("network.js", f"{files}.js", f"{files}.css"):
+        assert page._read(name) in stored, f"{name} has changed: make execute CHAPTER={chapter}"
+
+
+def test_the_decoder_of_the_chapter_draws_what_stood_there(open_page: Callable[..., Any]) -> None:
+    stored = stored_widget("vae")
+    tab = open_page(stored)
+    tab.locator(".guide").wait_for()
+    png = re.search(r"background-image:url\(data:image/png;base64,([\w+/=]+)\)", stored)[1]
+    still = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("L")).astype(int)
+    assert drawn_pixels(tab.locator("canvas")) == pytest.approx(still, abs=12)  # the still has sixteen grey levels
+
+
+def test_the_flow_of_the_chapter_walks_where_points_stood(open_page: Callable[..., Any]) -> None:
+    stored = stored_widget("flow")
+    ends = [re.search(r'class="ends" d="([^"]*)"', stored)[1]]
+    tab = open_page(stored)
+    tab.locator(".guide").wait_for()
+    ends.append(tab.locator(".ends").get_attribute("d"))
+    before, after = (np.array(re.findall(r"M(-?\d+) (-?\d+)", one)).astype(int) for one in ends)
+    assert len(before) == len(after) == 100
+    assert np.median(np.abs(before - after)) <= 1  # hundredths: what 8 bits change
+    tab.get_by_label("Number of steps").press("Home")
+    middle = np.array(re.findall(r"M(-?\d+) (-?\d+)", tab.locator(".ends").get_attribute("d"))).astype(int)
+    assert np.abs(middle - 210).max() < 15  # in one step all go to the mean of the data
