@@ -126,11 +126,16 @@ def find_grave(answer: dict[str, Any]) -> list[str]:
     return complaints
 
 
-def count_findings(answer: dict[str, Any]) -> Counter[str]:
-    """How many findings there are by their impact, with `rules`, how many rules were asked."""
+def count_rules(answer: dict[str, Any]) -> int:
+    """How many rules have been asked."""
     kinds = ("passes", "violations", "incomplete", "inapplicable")
-    counts = Counter({"rules": len({rule["id"] for kind in kinds for rule in answer[kind]})})
-    for found in answer["violations"]:
+    return len({rule["id"] for kind in kinds for rule in answer[kind]})
+
+
+def count_findings(*answers: dict[str, Any]) -> Counter[str]:
+    """How many places break a rule, by how grave that is."""
+    counts: Counter[str] = Counter()
+    for found in (one for answer in answers for one in answer["violations"]):
         counts[found["impact"]] += len(found["nodes"])
     return counts
 

@@ -128,3 +128,18 @@ def test_a_fold_opens_for_a_second_click_and_for_printing(folded):
     for event, is_open in (("beforeprint", True), ("afterprint", False)):
         folded.evaluate(f"dispatchEvent(new Event('{event}'))")
         assert folded.evaluate(IS_OPEN) is is_open
+
+
+WIDE = """<!doctype html><title>x</title><div class="pst-scrollable-table-container" style="overflow: auto"><table>
+<caption>What was measured<a href="#">#</a></caption><tr><td style="min-width: 800px">x</td></tr></table></div>
+<mjx-container display="true" style="display: block; overflow: auto"><p style="width: 800px">x</p></mjx-container>
+<mjx-container display="true" style="display: block; overflow: auto"><p>x</p></mjx-container><script>%s</script>"""
+STOPS = "[...document.querySelectorAll('[tabindex]')].map(one => [one.tabIndex, one.ariaLabel, one.role])"
+
+
+def test_what_scrolls_can_be_reached_and_has_a_name(browser, small_site):
+    script = (ROOT / "book" / "_static" / "scrolling.js").read_text(encoding="utf-8")
+    browser.visit(f"{small_site(page_html=WIDE % script).as_uri()}/page.html", width=375)
+    assert browser.evaluate(STOPS) == [[0, "What was measured", "group"], [0, "Formula", "group"]]
+    browser.show_as(1280, "light")
+    browser.page.wait_for_function(f"{STOPS}.length === 0")

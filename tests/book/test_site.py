@@ -276,16 +276,31 @@ def address(site):
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_page_works_in_a_browser(browser, address, name):
-    """Wide and light, then narrow and dark."""
+def test_a_page_works_in_a_browser(browser, address, site, name, record_property):
+    """Wide and light, narrow and dark: each is looked at for what it may change."""
     browser.visit(f"{address}{name}.html")
-    complaints = page_checks.find_formula_faults(browser) + page_checks.find_heading_faults(browser)
+    weight, requests = page_checks.weigh_load(browser.seen.requests, address, site)  # before pictures further down
+    complaints = page_checks.find_heavy_load(weight, requests)
+    complaints += page_checks.find_formula_faults(browser) + page_checks.find_heading_faults(browser)
     complaints += page_checks.find_missing_pictures(browser)
+    page_checks.open_folds(browser)
+    answers = {}
     for width, theme in ((1280, "light"), (375, "dark")):
         browser.show_as(width, theme)
         complaints += page_checks.find_sideways_scroll(browser, width)
+        answers[width] = page_checks.run_axe(browser, page_checks.SCROLLABLE)
+    page_checks.thin_code(browser)
+    answers["dark"] = page_checks.run_axe(browser, page_checks.CONTRAST)
+    browser.show_as(1280, "light")
+    answers["light"] = page_checks.run_axe(browser)
+    complaints += [f"{seen}: {one}" for seen, answer in answers.items() for one in page_checks.find_grave(answer)]
     complaints += page_checks.find_foreign_requests(browser.seen, address)
     complaints += page_checks.find_messages(browser.seen) + page_checks.find_failures(browser.seen)
+    found = {
+        "axe": dict(page_checks.count_findings(*answers.values())),
+        "rules": page_checks.count_rules(answers["light"]),
+    }
+    record_property("page", {"name": name, "bytes": weight, "requests": requests, **found})
     assert not complaints, "\n".join(complaints)
 
 
