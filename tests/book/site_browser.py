@@ -34,6 +34,7 @@ LOADED = """() => Promise.all([...document.images].map(image => {
   return image.complete || new Promise(done => image.onload = image.onerror = done);
 }))"""
 LATE = 100  # milliseconds in which a page may still ask for something, or complain
+SLIDE = 300  # milliseconds in which the theme's sidebars come and go
 # The theme's own word for light and dark; a page without the theme has none.
 IN_THEME = "theme => [undefined, theme].includes(document.documentElement.dataset.theme)"
 
@@ -111,7 +112,8 @@ class Browser:
         """
         self.page.goto("about:blank")  # what the page before asks for late is none of this page's business
         self.seen.forget()
-        self.show_as(width, theme)
+        self.page.set_viewport_size({"width": width, "height": HEIGHT})
+        self.page.emulate_media(color_scheme=theme)
         self.page.goto(address)
         self.page.evaluate(SETTLED)
         self.page.wait_for_function(ready)
@@ -123,6 +125,7 @@ class Browser:
         self.page.set_viewport_size({"width": width, "height": HEIGHT})
         self.page.emulate_media(color_scheme=theme)
         self.page.wait_for_function(IN_THEME, arg=theme)
+        self.page.wait_for_timeout(SLIDE)
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of a JavaScript expression in the page, waiting for it where it is a promise."""
