@@ -34,7 +34,8 @@ RUN = """rules => axe.run({
   ...(rules.length ? {runOnly: rules} : {rules: {"label-content-name-mismatch": {enabled: true}}}),
 })"""
 OPEN = "for (const fold of document.querySelectorAll('details')) fold.open = true"
-# What a word of code looks like depends on its kind and on the boxes around it, in any theme.
+# What a word of code looks like depends on its kind and on the boxes around it, in any theme. What is drawn of a
+# formula is no text; the formula itself stands beside it, for whoever has it read out.
 THIN = """() => {
   const seen = new Set();
   for (const word of document.querySelectorAll("pre span")) {
@@ -44,6 +45,7 @@ THIN = """() => {
     if (seen.has(look)) word.remove();
     seen.add(look);
   }
+  for (const drawn of document.querySelectorAll("mjx-math")) drawn.replaceChildren();
 }"""
 
 
@@ -100,7 +102,7 @@ def open_folds(browser: Browser) -> None:
 def thin_code(browser: Browser) -> None:
     """Leave one word of each kind in the page's code: axe takes a millisecond for each, and a chapter has ten thousand.
 
-    What needs the code at its full width goes before.
+    What needs code and formulas at their full width goes before.
     """
     browser.evaluate(THIN)
 

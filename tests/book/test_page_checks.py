@@ -118,8 +118,9 @@ def test_what_is_folded_is_looked_at(browser, show):
 
 def test_thin_code_keeps_a_word_of_each_kind_in_each_box(browser, show):
     line = '<pre><span class="k">if</span> <span class="n">a</span> <span class="k">else</span></pre>'
-    show(f'{line}{line}<div class="output">{line}</div>')
+    show(f'{line}{line}<div class="output">{line}</div><mjx-container><mjx-math>x</mjx-math>y</mjx-container>')
     page_checks.thin_code(browser)
+    assert browser.evaluate("document.querySelector('mjx-container').textContent") == "y"
     assert browser.evaluate("[...document.querySelectorAll('span')].map(one => one.textContent)") == ["if", "a"] * 2
 
 
