@@ -22,6 +22,7 @@ for name in UNSET:
 
 GIGABYTE = 1e9 if sys.platform == "darwin" else 1e6  # macOS counts bytes here, Linux kilobytes
 DEAREST = 15  # files in the summary
+HEAVIEST = 5  # pages in it
 SPENT: Counter[str] = Counter()  # CPU seconds by test file, in this process
 WORKERS: list[dict] = []  # what each worker said of itself when it ended
 
@@ -115,8 +116,26 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for cost in costs:
         told = f"{cost['name']} grew to {cost['own']:.1f} GB, the largest process that it started to"
         terminalreporter.line(f"{told} {cost['started']:.1f} GB")
+    name_pages(terminalreporter)
     if config.args_source == pytest.Config.ArgsSource.TESTPATHS:
         name_stale(terminalreporter)
+
+
+def name_pages(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what the tests in a browser have found of the pages: what axe said, and the heaviest first loads."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    pages = [value for one in reports for name, value in getattr(one, "user_properties", ()) if name == "page"]
+    if not pages:
+        return
+    terminalreporter.section("pages in a browser")
+    found: Counter[str] = Counter()
+    for page in pages:
+        found.update(page["axe"])
+    told = ", ".join(f"{found[impact]} {impact}" for impact in ("critical", "serious", "moderate", "minor"))
+    asked = max(page["rules"] for page in pages)
+    terminalreporter.line(f"{len(pages)} pages, {asked} rules of axe: findings: {told}")
+    for page in sorted(pages, key=lambda page: -page["bytes"])[:HEAVIEST]:
+        terminalreporter.line(f"{page['bytes'] / 1e3:7.0f} kB in {page['requests']} requests  {page['name']}")
 
 
 def name_stale(terminalreporter: pytest.TerminalReporter) -> None:

@@ -142,6 +142,18 @@ def find_silent_images(site):
     return complaints
 
 
+def find_icon_gaps(site):
+    """An icon that the style sheet of icons, which the build cuts, does not know, or a font of it that is missing."""
+    (path,) = Path(site).glob("_static/vendor/fontawesome/*/css/all.min.css")
+    css, complaints = _read(path), []
+    for name, page in read_pages(site).items():
+        classes = {one for _, attributes in page.elements for one in attributes.get("class", "").split()}
+        icons = sorted(one for one in classes if one.startswith("fa-"))
+        complaints += [f"{name}: no rule for {icon}" for icon in icons if not re.search(rf"\.{icon}(?![\w-])", css)]
+    fonts = [target for target in CSS_TARGET.findall(css) if not (path.parent / target).is_file()]
+    return complaints + [f"{path.name}: no font {font}" for font in fonts]
+
+
 def find_mathjax_gaps(site):
     """A page with formulas that does not load MathJax from the site, or a part of MathJax that is missing."""
     site, complaints = Path(site), []
@@ -177,7 +189,7 @@ def find_search_gaps(site, documents):
     return [f"{name}: not in the search index" for name in documents if name not in known]
 
 
-def find_heavy_pages(site, page_limit=2_000_000, shared_limit=5_000_000):
+def find_heavy_pages(site, page_limit=2_000_000, shared_limit=2_500_000):
     """A page whose HTML and pictures, or whose scripts, styles and fonts, weigh more than the limits, in bytes."""
     complaints = []
     for name, page in read_pages(site).items():

@@ -7,13 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
+import page_checks
 import pytest
 import site_browser
 import site_checks
 import yaml
-
-from helpers.book import page
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
@@ -67,19 +65,6 @@ def site_with_address(tmp_path_factory):
     return build(tmp_path_factory.mktemp("addressed"), address, source, strict=())[0]
 
 
-@pytest.fixture
-def small_site(tmp_path):
-    """A function that writes files into an empty site and returns its folder."""
-
-    def write(**files):
-        for name, text in files.items():
-            stem, _, suffix = name.rpartition("_")
-            (tmp_path / f"{stem}.{suffix}").write_text(text, encoding="utf-8")
-        return tmp_path
-
-    return write
-
-
 # The built site.
 
 
@@ -103,6 +88,10 @@ def test_no_link_is_broken(site):
 
 def test_every_image_says_what_it_shows(site):
     assert site_checks.find_silent_images(site) == []
+
+
+def test_every_icon_has_its_sign(site, site_with_address):
+    assert site_checks.find_icon_gaps(site) == site_checks.find_icon_gaps(site_with_address) == []
 
 
 def test_mathjax_is_part_of_the_site(site):
@@ -233,6 +222,15 @@ def test_an_image_without_a_text_is_seen(small_site, image):
     assert len(site_checks.find_silent_images(small_site(page_html=image))) == 1
 
 
+def test_an_icon_without_a_sign_or_a_font_is_seen(small_site):
+    page = '<i class="fa-solid fa-bars"></i><b class="fa-lg fa-gone"></b>'
+    site = small_site(page_html=page, icons_css=".fa-solid{}.fa-lg{}.fa-bars:before{}@font-face{src:url(gone.woff)}")
+    icons = site / "_static" / "vendor" / "fontawesome" / "6" / "css"
+    icons.mkdir(parents=True)
+    (site / "icons.css").rename(icons / "all.min.css")
+    assert site_checks.find_icon_gaps(site) == ["page: no rule for fa-gone", "all.min.css: no font gone.woff"]
+
+
 def test_missing_mathjax_is_seen(small_site):
     script = '<script src="https://cdn.example.org/mathjax/tex-chtml.js"></script>'
     complaints = site_checks.find_mathjax_gaps(small_site(page_html=f'{script}<span class="math">x</span>'))
@@ -285,179 +283,54 @@ def test_an_unknown_name_is_seen(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    path = site_browser.find_chromium()
-    if path is None:
-        pytest.skip(f"no browser: looked for {', '.join(site_browser.NAMES)}")
-    browser = site_browser.Browser(path, tmp_path_factory.mktemp("chromium"))
-    yield browser
-    browser.close()
-
-
-@pytest.fixture(scope="session")
 def address(site):
     with site_browser.serve(site) as address:
         yield address
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_page_works_in_a_browser(browser, address, name):
-    """Wide and light, then narrow and dark."""
-    page = f"{address}{name}.html"
-    for see, width, theme in ((browser.visit, 1280, "light"), (browser.look, 375, "dark")):
-        complaints, shown = see(page, width, theme)
-        assert complaints == []
-        assert shown["theme"] == theme
-        assert bool(shown["formulas"]) == bool(shown["fonts"])
+def test_a_page_works_in_a_browser(browser, address, site, name, record_property):
+    """Wide and light, narrow and dark: each is looked at for what it may change."""
+    browser.visit(f"{address}{name}.html")
+    weight, requests = page_checks.weigh_load(browser.seen.requests, address, site)  # before pictures further down
+    complaints = page_checks.find_heavy_load(weight, requests)
+    complaints += page_checks.find_formula_faults(browser) + page_checks.find_heading_faults(browser)
+    complaints += page_checks.find_missing_pictures(browser)
+    page_checks.open_folds(browser)
+    complaints += page_checks.find_sideways_scroll(browser, 1280)
+    browser.show_as(375, "dark")
+    complaints += page_checks.find_sideways_scroll(browser, 375)
+    answers = {"narrow": page_checks.run_axe(browser, page_checks.SCROLLABLE)}
+    page_checks.thin_code(browser)
+    answers["dark"] = page_checks.run_axe(browser, page_checks.CONTRAST)
+    browser.show_as(1280, "light")
+    answers["light"] = page_checks.run_axe(browser)
+    complaints += [f"{seen}: {one}" for seen, answer in answers.items() for one in page_checks.find_grave(answer)]
+    complaints += page_checks.find_foreign_requests(browser.seen, address)
+    complaints += page_checks.find_messages(browser.seen) + page_checks.find_failures(browser.seen)
+    found = {
+        "axe": dict(page_checks.count_findings(*answers.values())),
+        "rules": page_checks.count_rules(answers["light"]),
+    }
+    record_property("page", {"name": name, "bytes": weight, "requests": requests, **found})
+    assert not complaints, "\n".join(complaints)
 
 
-FOUND = "document.querySelectorAll('#search-results li').length"
+FOUND = "document.querySelectorAll('#search-results li').length >= 2"
 
 
 def test_search_finds_pages(browser, address):
-    complaints, shown = browser.visit(f"{address}search.html?q=encoder", ready=FOUND)
-    assert complaints == []
-    assert shown["results"] >= 2
-
-
-def keep_requests(complaints):
-    """Leave out what a browser says of any page opened from the disk: its files may not fetch each other."""
-    return [complaint for complaint in complaints if complaint.startswith("requests ")]
+    browser.visit(f"{address}search.html?q=encoder", ready=FOUND)
+    assert page_checks.find_messages(browser.seen) == page_checks.find_failures(browser.seen) == []
 
 
 def test_search_works_from_the_disk(browser, site):
-    complaints, shown = browser.visit(f"{site.as_uri()}/search.html?q=encoder", ready=FOUND)
-    assert keep_requests(complaints) == []
-    assert shown["results"] >= 2
+    browser.visit(f"{site.as_uri()}/search.html?q=encoder", ready=FOUND)
+    assert page_checks.find_foreign_requests(browser.seen, "file:") == []
 
 
 def test_a_page_with_formulas_works_from_the_disk(browser, site):
-    complaints, shown = browser.visit(f"{site.as_uri()}/book/notation.html")
-    assert keep_requests(complaints) == []
-    assert shown["formulas"] > 10
-    assert shown["fonts"] > 0
-
-
-PLAYERS = """({
-  frames: [...document.querySelectorAll(".strip")].map(one => Number(one.style.getPropertyValue("--frame"))),
-  shown: [...document.querySelectorAll(".strip")].map(one => {
-    const [box, picture] = [one.getBoundingClientRect(), one.firstChild.getBoundingClientRect()];
-    return Math.round((box.top - picture.top) / box.height);
-  }),
-  told: [...document.querySelectorAll(".book-frames input")].map(one => one.getAttribute("aria-valuetext")),
-  labels: [...document.querySelectorAll(".controls span")].map(one => one.textContent),
-  buttons: [...document.querySelectorAll("button")].map(one => one.getAttribute("aria-label")),
-  left: Object.getOwnPropertyNames(window).filter(name => !before.includes(name)),
-})"""
-
-
-def players(expected):
-    """What PLAYERS says of two players that stand still at these of their frames."""
-    told = ["<start>" if frame == 0 else f"step {frame}" for frame in expected]
-    return {
-        "frames": expected,
-        "shown": expected,
-        "told": told,
-        "labels": told,
-        "buttons": ["Play", "Play"],
-        "left": [],
-    }
-
-
-def wait_in(browser, condition):
-    """Wait until a condition holds in the page, ten seconds at most."""
-    browser.evaluate(
-        "new Promise(done => { const end = Date.now() + 1e4, look = setInterval(() => {"
-        f"if ({condition} || Date.now() > end) {{ clearInterval(look); done(); }} }}, 20); }})"
-    )
-
-
-@pytest.fixture
-def two_players(browser, tmp_path, monkeypatch):
-    """A page of two outputs of page.show_frames, opened from the disk."""
-    outputs = ["<title>x</title><script>var before = Object.getOwnPropertyNames(window)</script>"]
-    monkeypatch.setattr("IPython.display.display", lambda output, raw: outputs.append(output["text/html"]))
-    for count in (4, 12):
-        frames = np.linspace(0, 1, count)[:, None, None] * np.ones((count, 8, 8))
-        page.show_frames(
-            frames,
-            ["<start>", *(f"step {step}" for step in range(1, count))],
-            alt="Black turns white.",
-            still=-1 if count == 4 else 6,
-        )
-    (tmp_path / "players.html").write_text("\n".join(outputs), encoding="utf-8")
-    complaints, _ = browser.visit((tmp_path / "players.html").as_uri())
-    assert complaints == []
-    return browser
-
-
-def test_frames_stand_where_they_should_and_follow_the_keyboard(two_players):
-    assert two_players.evaluate(PLAYERS) == players([3, 6])
-    two_players.evaluate("document.querySelectorAll('.book-frames input')[1].focus()")
-    two_players.press("ArrowLeft")
-    assert two_players.evaluate(PLAYERS) == players([3, 5])
-    two_players.press("Home")
-    assert two_players.evaluate(PLAYERS) == players([3, 0])
-
-
-def test_frames_play_from_the_first_to_the_last_and_can_be_paused(two_players):
-    frame = "document.querySelectorAll('.book-frames input')[{}].value"
-    two_players.evaluate("document.querySelectorAll('button')[1].focus()")
-    two_players.press(" ")
-    assert two_players.evaluate(PLAYERS)["buttons"] == ["Play", "Pause"]
-    wait_in(two_players, f"{frame.format(1)} == 2")
-    two_players.press(" ")
-    paused = two_players.evaluate(PLAYERS)
-    assert 2 <= paused["frames"][1] < 11
-    two_players.evaluate("document.querySelectorAll('button')[0].click()")
-    wait_in(two_players, f"{frame.format(0)} == 3 && document.querySelector('button').ariaLabel == 'Play'")
-    assert two_players.evaluate(PLAYERS) == players([3, paused["frames"][1]])  # the other one still stands
-
-
-def test_frames_move_one_by_one_where_less_motion_is_wanted(two_players):
-    two_players.reduce_motion()
-    two_players.evaluate("document.querySelectorAll('button')[0].focus()")
-    for expected in (0, 1):
-        two_players.press(" ")
-        two_players.evaluate("new Promise(done => setTimeout(done, 700))")  # longer than a frame stands
-        assert two_players.evaluate(PLAYERS) == players([expected, 6])
-
-
-FOLDED = """<title>x</title><a id="link" href="#checks">checks</a><div style="height: 3000px"></div>
-<section id="checks"><h2>Checks</h2><details class="fold"><summary>all</summary><p id="inside">x</p></details></section>
-<script>%s</script>"""
-IS_OPEN = "document.querySelector('details').open"
-
-
-@pytest.mark.parametrize("target", ["checks", "inside"])
-def test_a_link_into_a_fold_opens_it_from_the_disk(browser, small_site, target):
-    script = (ROOT / "book" / "_static" / "checks.js").read_text(encoding="utf-8")
-    page = f"{small_site(page_html=FOLDED % script).as_uri()}/page.html"
-    complaints, _ = browser.visit(page)
-    assert complaints == []
-    assert browser.evaluate(IS_OPEN) is False
-    browser.visit(f"{page}#{target}", ready=IS_OPEN)
-    assert browser.evaluate(IS_OPEN) is True
-    assert browser.evaluate("scrollY") > 1000
-
-
-def test_a_fold_opens_for_a_second_click_and_for_printing(browser, small_site):
-    script = (ROOT / "book" / "_static" / "checks.js").read_text(encoding="utf-8")
-    browser.visit(f"{small_site(page_html=FOLDED % script).as_uri()}/page.html")
-    for _ in range(2):
-        browser.evaluate("document.getElementById('link').click()")
-        assert browser.evaluate(f"new Promise(done => setTimeout(() => done({IS_OPEN}), 100))") is True
-        browser.evaluate("document.querySelector('details').open = false")
-    for event, is_open in (("beforeprint", True), ("afterprint", False)):
-        browser.evaluate(f"dispatchEvent(new Event('{event}'))")
-        assert browser.evaluate(IS_OPEN) is is_open
-
-
-def test_the_browser_sees_what_is_wrong(browser, small_site):
-    page = """<title>x</title><p class="math">x</p><div style="width: 2000px">wide</div>
-    <script>console.error("one"); fetch("https://example.org/").catch(() => null); throw new Error("two")</script>"""
-    with site_browser.serve(small_site(page_html=page, favicon_ico="")) as address:
-        complaints, _ = browser.visit(f"{address}page.html")
-    expected = ["scrolls sideways", "formulas are not set", "requests https://example.org/", "console error", "throws"]
-    seen = [part for part in expected if any(complaint.startswith(part) for complaint in complaints)]
-    assert seen == expected, complaints
+    browser.visit(f"{site.as_uri()}/book/notation.html")
+    assert page_checks.find_foreign_requests(browser.seen, "file:") == []
+    assert page_checks.find_formula_faults(browser) == []
+    assert browser.evaluate("document.querySelectorAll('mjx-container').length") > 10
