@@ -14,7 +14,7 @@ export PYTHON
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor book lint unit chapter test lab execute bands full studies fresh benchmark breakages gpu serve colab-test set-repository clean
+.PHONY: help doctor book lint unit chapter test lab execute bands full studies fresh benchmark breakages gpu serve score colab-test set-repository clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -90,6 +90,9 @@ colab-test: .venv/.installed .venv-colab/.installed ## play a Colab session of e
 
 serve: .venv/.installed ## serve a small generator on this machine's port 8000, and train it first where there is none (FOLDER=digits-1.0.0)
 	$(BIN)/python -m helpers.book.service $(FOLDER)
+
+score: .venv/.installed ## score anyone's images of digits by the book's measures (FILE=samples.npz, DIGITS=mnist: against MNIST, KEY=name)
+	@$(BIN)/python -m helpers.book.score_samples $(if $(KEY),--key "$(KEY)") $(if $(DIGITS),--digits "$(DIGITS)") $(if $(FILE),"$(FILE)")
 
 set-repository: .venv/.installed ## write the book's address into chapters and _config.yml (URL=https://github.com/... BRANCH=main)
 	$(BIN)/python -m tools.set_repository "$(URL)" "$(BRANCH)"

@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "book.records": {"book.bands", "book.full_runs"},
     "book.widgets": {"book.page", "plotting"},
     "book.service": {"data", "models", "networks", "training"},
+    "book.score_samples": {"checks", "data", "metrics", "scorecard"},
 }
 EXPECTED = {
     "checks",
@@ -51,12 +52,13 @@ EXPECTED = {
     "book.page",
     "book.records",
     "book.runtime",
+    "book.score_samples",
     "book.service",
     "book.verdicts",
     "book.widgets",
 }
 MAX_LINES = 220  # of a module
-MAX_TAUGHT, MAX_BOOK = 1_320, 1_080  # of what chapters teach, three models by now; of what holds the book together
+MAX_TAUGHT, MAX_BOOK = 1_320, 1_200  # of what chapters teach, three models by now; of what holds the book together
 
 
 def parsed(path: Path) -> ast.Module:
