@@ -8,13 +8,16 @@ URL ?=
 BRANCH ?= main
 CHAPTER ?=
 STUDY ?=
+# Not from the environment, where some systems keep a NAME of their own
+NAME :=
+AFTER :=
 PYTHON ?=
 export PYTHON
 # Each file of tests stays in one process, and each chapter in one kernel.
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor book lint unit chapter test lab execute bands full studies fresh benchmark breakages gpu serve score colab-test set-repository clean
+.PHONY: help doctor book lint unit new-chapter chapter test lab execute bands full studies fresh benchmark breakages gpu serve score colab-test set-repository clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -50,6 +53,9 @@ lint: .venv/.installed ## check style, spelling and types, in seconds
 
 unit: .venv/.installed ## check what an edit of helpers needs: its own tests, and what chapters and package must look like
 	$(PYTEST) tests/helpers tests/tools/test_structure.py tests/book/test_notebooks.py
+
+new-chapter: .venv/.installed ## write a chapter to fill in, which passes its tests at once (NAME=my_topic, behind AFTER=fairness)
+	$(BIN)/python -m tools.new_chapter "$(NAME)" "$(AFTER)"
 
 chapter: .venv/.installed .venv/.torch ## check all that concerns one chapter (CHAPTER=vae)
 	$(PYTEST) --chapter "$(CHAPTER)" notebooks tests/book
