@@ -25,7 +25,7 @@ PICTURE = faq_page.ROOT / "book" / "_pictures" / "product_served.png"
 BLOCKS = faq_page.find_blocks(PAGE.read_text(encoding="utf-8"))
 
 
-ON_DEVICE = BLOCKS[2][0]
+ON_DEVICE = BLOCKS[3][0]
 
 
 def break_row(twelve: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], dict[str, 
 
 
 def test_each_block_prints_what_the_page_shows(ran: tuple[list[str], dict[str, Any], Path]) -> None:
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 7
     for (_, shown), printed in zip(BLOCKS, ran[0], strict=True):
         assert shown is not None
         (shown_form, wanted), (form, numbers) = faq_page.read_numbers(shown), faq_page.read_numbers(printed)
@@ -93,6 +93,7 @@ def test_each_fold_of_an_exercise_has_a_hint_before_its_solution() -> None:
     names = re.findall(r"(?m)^\*\*\d\. ([\w-]+)\.\*\*|^`{4}\{dropdown\} (\w+)$", told)
     assert ["".join(pair) for pair in names] == [
         *("Warm-up", "Hint", "Solution"),
+        *("Experiment", "Hint", "Solution"),
         *("Experiment", "Hint", "Solution"),
         *("Judgement", "Answer"),
     ]
@@ -150,8 +151,36 @@ def test_what_the_page_says_of_the_figure_is_what_it_shows() -> None:
 def test_a_difference_that_the_page_calls_none_may_be_of_either_sign() -> None:
     ends = article.find_values("bands:smart_home/VAE minus Mahalanobis")
     assert ends.min() < 0 < ends.max()
-    gradients = article.find_values("bands:interpretability/deletion: gradient minus ink")
-    assert gradients.mean() < gradients.std(ddof=1)
+
+
+def test_what_the_page_says_of_every_run_is_so() -> None:
+    for above in ("bands:smart_home/two rules minus VAE", "bands:entertainment/next token, transformer over counting"):
+        assert article.find_values(above).min() > 0
+    assert article.find_values("bands:interpretability/deletion: gradient minus ink").max() < 0
+    assert article.find_values("checks:entertainment/the plain way wins the slant").all()
+    assert article.find_values("bands:entertainment/slant missed far out, without the shear").min() > 0
+
+
+def test_two_ways_to_count_runs_disagree_on_the_lead_of_the_walk_and_one_run_makes_that_of_the_exercise() -> None:
+    pieces, network = (
+        article.find_values(f"bands:background/intent accuracy, {name}") for name in ("TF-IDF", "network")
+    )
+    leads = pieces - network
+    assert leads.mean() > 2 * leads.std(ddof=1) / np.sqrt(len(leads))
+    assert leads.mean() < 2 * 0.017
+    column = article.find_values("bands:medicine/AUC, −ELBO less one column")
+    assert 0 < column.mean() < 2 * column.std(ddof=1) / np.sqrt(len(column))
+    assert column.max() > column.sum() / 2
+
+
+def test_what_the_page_quotes_of_one_run_stands_in_its_chapter() -> None:
+    quoted = {
+        "background": ["which here is 0.017", "up to 34 thousand dollars", "cost 3 dollars", "cost 1,000 dollars more"],
+        "privacy": ["has an AUC of 0.69", "the AUC is 0.503"],
+    }
+    for name, told in quoted.items():
+        chapter = (faq_page.ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
+        assert [words for words in told if words not in chapter] == []
 
 
 def test_the_spread_that_gave_a_wrong_noise_away_is_that_of_the_page_of_questions() -> None:
@@ -166,7 +195,7 @@ def test_a_spread_is_the_mean_with_the_least_and_the_most(monkeypatch: pytest.Mo
 
 def test_the_command_on_the_page_is_the_one_that_there_is() -> None:
     assert f"python -m {service.__name__}\n" in PAGE.read_text(encoding="utf-8")
-    assert "http://127.0.0.1:8000/draw" in BLOCKS[0][0]
+    assert "http://127.0.0.1:8000/draw" in BLOCKS[1][0]
 
 
 if __name__ == "__main__":
