@@ -24,6 +24,7 @@ GIGABYTE = 1e9 if sys.platform == "darwin" else 1e6  # macOS counts bytes here, 
 DEAREST = 15  # files in the summary
 HEAVIEST = 5  # pages in it
 SPENT: Counter[str] = Counter()  # CPU seconds by test file, in this process
+GROWN: Counter[str] = Counter()  # by how much each file raised this process's peak of memory, in GB
 WORKERS: list[dict] = []  # what each worker said of itself when it ended
 
 
@@ -74,14 +75,20 @@ def cpu_seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
+def find_peak(who: int) -> float:
+    """The most memory that this process, or the largest that it started, has had, in GB."""
+    return resource.getrusage(who).ru_maxrss / GIGABYTE
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Counts the CPU seconds of a test for its file; those of a chapter's kernel come with its last cell."""
-    before = cpu_seconds()
+    """Counts a test's CPU seconds and memory for its file; a chapter's kernel comes with its last cell."""
+    before, peak = cpu_seconds(), find_peak(resource.RUSAGE_SELF)
     try:
         return (yield)
     finally:
         SPENT[item.location[0]] += cpu_seconds() - before
+        GROWN[item.location[0]] += find_peak(resource.RUSAGE_SELF) - peak
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -92,9 +99,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def find_cost(name: str) -> dict:
     """What this process has used: CPU seconds in all and by file, and peaks of memory in GB."""
-    own, started = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    peaks = {"own": own / GIGABYTE, "started": started / GIGABYTE}
-    return {"name": name, "cpu": cpu_seconds(), "by_file": dict(SPENT), **peaks}
+    peaks = {"own": find_peak(resource.RUSAGE_SELF), "started": find_peak(resource.RUSAGE_CHILDREN)}
+    return {"name": name, "cpu": cpu_seconds(), "by_file": dict(SPENT), "grown": GROWN.most_common(2), **peaks}
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -114,7 +120,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.line(f"{seconds:7.1f} CPU s  {file}")
     terminalreporter.line(f"{sum(cost['cpu'] for cost in costs):7.1f} CPU s  in all")
     for cost in costs:
-        told = f"{cost['name']} grew to {cost['own']:.1f} GB, the largest process that it started to"
+        where = ", ".join(f"{size:.1f} in {file}" for file, size in cost["grown"])
+        told = f"{cost['name']} grew to {cost['own']:.1f} GB ({where}), the largest process that it started to"
         terminalreporter.line(f"{told} {cost['started']:.1f} GB")
     name_pages(terminalreporter)
     if config.args_source == pytest.Config.ArgsSource.TESTPATHS:

@@ -70,5 +70,9 @@ def test_the_cells_of_its_chapter_skip_too(pytester: pytest.Pytester) -> None:
 
 def test_the_summary_says_what_the_tests_cost(run: Callable) -> None:
     run().stdout.re_match_lines(
-        [r" +\d+\.\d CPU s  test_\w+\.py", r" +\d+\.\d CPU s  in all", r"pytest grew to \d+\.\d GB, .* \d+\.\d GB"]
+        [
+            r" +\d+\.\d CPU s  test_\w+\.py",
+            r" +\d+\.\d CPU s  in all",
+            r"pytest grew to \d+\.\d GB \(\d+\.\d in test_.*\), .* \d+\.\d GB",
+        ]
     )
