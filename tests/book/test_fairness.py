@@ -20,9 +20,12 @@ def fairness() -> dict[str, Any]:
     }
     names: dict[str, Any] = {"settings": SimpleNamespace(profile="quick", seed=0)}
     before = ["imports", "config", "data", "judge", "measure", "inspect", "models", "train", "loans", "rates"]
-    for cell in [*before, "loan-run", "loan-draw", "impossible", "verdict", "straighten"]:
+    for cell in [*before, "loan-run", "loan-score", "impossible", "verdict", "turned", "known"]:
         exec(sources[cell], names)
-    for cell, first, last in (("turned", "def turn", "\n\n\nmany"), ("coverage", "def find_kept", "\n\n\nrows")):
+    for cell, first, last in (
+        ("loan-offer", "def shuffle", "\n\n\ndef run"),
+        ("coverage", "def find_kept", "\n\n\nrows"),
+    ):
         exec(sources[cell].partition(last)[0], names)
         assert first in sources[cell]
     yield names
@@ -66,6 +69,10 @@ def test_fairness_copies_are_found_turned(fairness: dict[str, Any]) -> None:
     assert find_copied(images[few]) == 100.0
     assert find_copied(turned) > 90.0
     assert find_copied(unseen) < 30.0
+    pairs = images[few] + np.roll(images[few], 3, axis=0)
+    assert find_copied(np.stack([turn(image / 2) for image in np.repeat(pairs, 3, axis=0)])) > 90.0
+    unseen_pairs = (unseen + np.roll(unseen, 3, axis=0)) / 2
+    assert find_copied(unseen_pairs) < 30.0
     assert find_copied(unseen_turned) < 30.0
 
 
