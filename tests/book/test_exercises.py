@@ -10,6 +10,7 @@ import pytest
 from nbformat import NotebookNode
 from notebook_structure import exercises, solution_code, solved
 
+from tests.memory import give_back_memory
 from tools.notebook_files import book_metadata, chapters, code_cells, read
 
 pytestmark = pytest.mark.runs_chapters
@@ -19,9 +20,10 @@ EVERY_EXERCISE = [
 ]
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)  # the data of all chapters together would fill a gigabyte
 def start_of(path: Path) -> dict[str, object]:
     """The names that an exercise may build on: what the marked cells of its chapter leave."""
+    give_back_memory()
     names: dict[str, object] = {}
     for cell in code_cells(read(path)):
         if BUILT_ON & book_metadata(cell).keys():
@@ -29,8 +31,8 @@ def start_of(path: Path) -> dict[str, object]:
     return names
 
 
+@pytest.mark.parametrize("given", [True, False], ids=["as given", "solved"])  # first: one chapter after another
 @pytest.mark.parametrize(("path", "cell", "after"), EVERY_EXERCISE)
-@pytest.mark.parametrize("given", [True, False], ids=["as given", "solved"])
 def test_exercise(
     path: Path, cell: NotebookNode, after: NotebookNode, given: bool, capsys: pytest.CaptureFixture
 ) -> None:
