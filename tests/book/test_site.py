@@ -144,9 +144,33 @@ def test_an_address_adds_no_request(site_with_address):
     assert site_checks.find_broken_links(site_with_address) == []
 
 
-# The copies of its chapters for Colab.
+# What the site tells of itself, and the copies of its chapters for Colab.
 
 PUBLISHED = "https://someone.github.io/some.book/"
+
+
+def test_every_page_is_listed_with_a_sentence(site):
+    told = (site / "llms.txt").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^- \[[^]]+\]\((.+)\.html\): (.+[.?!])$", told, re.MULTILINE))
+    assert list(listed) == DOCUMENTS
+    assert len(set(listed.values())) == len(listed)  # of its own, not a line that many have
+
+
+def test_without_an_address_nothing_names_one(site):
+    assert not (site / "sitemap.xml").exists()
+    assert 'property="og:url"' not in (site / f"{RUN}.html").read_text(encoding="utf-8")
+
+
+def test_with_an_address_pages_and_their_card_are_found(site_with_address):
+    pages = [PUBLISHED + name + ".html" for name in (DOCUMENTS[0], CHAPTERS[0], RUN)]
+    sitemap = (site_with_address / "sitemap.xml").read_text(encoding="utf-8")
+    assert re.findall("<loc>(.+?)</loc>", sitemap) == pages
+    head = (site_with_address / f"{CHAPTERS[0]}.html").read_text(encoding="utf-8").split("</head>")[0]
+    told = dict(re.findall(r'<meta property="([^"]+)" content="([^"]+)">', head))
+    assert f'<link rel="canonical" href="{pages[1]}"' in head
+    assert told["og:url"] == pages[1]
+    assert (site_with_address / told["og:image"].removeprefix(PUBLISHED)).stat().st_size < 300_000
+    assert told["og:description"] in head.split('name="description"')[1]
 
 
 @pytest.fixture(scope="session")
