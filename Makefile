@@ -18,7 +18,7 @@ export PYTHON
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor book lint unit new-chapter chapter test lab execute bands full studies fresh benchmark breakages gpu serve score colab-test publish push-colab publish-rehearsal set-repository clean
+.PHONY: help doctor book lint unit new-chapter chapter test lab execute bands full studies fresh benchmark breakages gpu serve score colab-test links plain-sphinx publish push-colab publish-rehearsal set-repository clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -103,6 +103,12 @@ serve: .venv/.installed ## serve a small generator on this machine's port 8000, 
 score: .venv/.installed ## score anyone's images of digits by the book's measures (FILE=samples.npz, DIGITS=mnist: against MNIST, KEY=name)
 	@$(BIN)/python -m helpers.book.score_samples $(if $(KEY),--key "$(KEY)") $(if $(DIGITS),--digits "$(DIGITS)") $(if $(FILE),"$(FILE)")
 
+links: .venv/.installed ## ask every address that the pages link to whether it is still there, minutes
+	@$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links --keep-going
+
+plain-sphinx: .venv/.installed ## build the site with Sphinx at the newest versions, without Jupyter Book, into _build/plain
+	@$(BIN)/python -m tools.plain_sphinx
+
 publish: .venv/.installed ## build the site for GitHub Pages and the chapters for Colab (URL=https://github.com/...)
 	@BOOK_REPOSITORY="$(URL)" BOOK_COLAB_BRANCH=colab $(BUILD)
 	@$(BIN)/python -m tools.colab_copies "$(URL)"
@@ -118,4 +124,4 @@ set-repository: .venv/.installed ## write the book's address into chapters and _
 	$(BIN)/python -m tools.set_repository "$(URL)" "$(BRANCH)"
 
 clean: ## remove all that these targets made, .venv included
-	rm -rf _build .venv .venv-colab .pytest_cache .ruff_cache
+	rm -rf _build .venv .venv-colab .venv-newest .pytest_cache .ruff_cache
