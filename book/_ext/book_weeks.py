@@ -62,7 +62,7 @@ def find_alarms(weeks):
     found = {}
     for week in np.flatnonzero(weeks.moved / MESSAGES > limit):
         now, older = weeks.moved[week], weeks.before[week]
-        found[int(week) + 1] = "go back" if now - older > 3 * np.sqrt(now + older) else "label and train"
+        found[int(week) + 1] = "go back" if now - older > 3 * np.sqrt(now + older) else "read, label, train"
     return found
 
 
@@ -175,8 +175,8 @@ def draw_weeks(weeks):
     first = min((week for week, act in find_alarms(weeks).items() if act != "go back"), default=0)
     if first:
         top = min(heights[first - 1 :].min(), place(weeks.before[first - 1 :].max() / MESSAGES)) - 34
-        parts.append(f'<text x="{across[first - 1] - 10:.1f}" y="{top:.1f}">new wordings:</text>')
-        parts.append(f'<text x="{across[first - 1] - 10:.1f}" y="{top + 17:.1f}">label and train</text>')
+        parts.append(f'<text class="end" x="{WIDTH - RIGHT}" y="{top:.1f}">new wordings:</text>')
+        parts.append(f'<text class="end" x="{WIDTH - RIGHT}" y="{top + 17:.1f}">read, label, train</text>')
     for week, x in enumerate(across, start=1):
         parts.append(f'<text class="about middle" x="{x:.1f}" y="{low + 20}">{week}</text>')
     starts = [0, *(week for week in range(1, len(SERVED)) if SERVED[week] != SERVED[week - 1])]

@@ -71,7 +71,7 @@ def test_each_block_prints_what_the_page_shows(ran: tuple[list[str], dict[str, A
         assert shown is not None
         (shown_form, wanted), (form, numbers) = faq_page.read_numbers(shown), faq_page.read_numbers(printed)
         assert form == shown_form
-        loose = 0.5 if "levels on average" in shown else 0.1  # rounding is of the weights, which differ between machines
+        loose = 0.5 if "levels on average" in shown else 0.1  # rounded weights differ between machines
         np.testing.assert_allclose(numbers, wanted, rtol=loose, atol=0.01)
 
 
@@ -156,13 +156,13 @@ def test_the_weeks_on_the_page_are_those_of_the_figure() -> None:
     np.testing.assert_allclose(names["find_limit"](shown[0][:4]), book_weeks.find_limit(shown[0][:4]))
     drawing, told = book_weeks.draw_weeks(weeks), book_weeks.tell_weeks(weeks)
     assert drawing.count('class="rings"') == 3
-    assert "in week 5: go back; in week 7: label and train; in week 8: label and train." in told
+    assert "in week 5: go back; in week 7: read, label, train; in week 8: read, label, train." in told
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_each_seed_rings_in_the_same_weeks_for_the_same_causes(seed: int) -> None:
     found = book_weeks.find_alarms(book_weeks.run_weeks(faq_page.ROOT, seed))
-    assert found == {5: "go back", 7: "label and train", 8: "label and train"}
+    assert found == {5: "go back", 7: "read, label, train", 8: "read, label, train"}
 
 
 def test_quiet_weeks_ring_no_alarm() -> None:
@@ -239,7 +239,7 @@ def test_what_the_page_says_of_the_figure_is_what_it_shows() -> None:
     weak = {("Gaps in a table", "column means"), ("Risk of tomorrow", "one limit")}
     made = {("Half-way picture", "distances"), ("Next token", "counting")}
     assert ahead == weak | made
-    strong = {("Gaps in a table", "one Gaussian"), ("Risk of tomorrow", "GARCH"), ("Rare pictures", "turned copies")}
+    strong = {("Gaps in a table", "one Gaussian"), ("Risk of tomorrow", "GARCH"), ("Rare sixes", "turned copies")}
     for name in strong:
         assert leads[name] == book_leads.BEHIND
 
