@@ -5,6 +5,7 @@
 BIN := .venv/bin
 PINS := requirements.txt constraints.txt pyproject.toml
 URL ?=
+REMOTE ?= origin
 BRANCH ?= main
 CHAPTER ?=
 STUDY ?=
@@ -17,7 +18,7 @@ export PYTHON
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor book lint unit new-chapter chapter test lab execute bands full studies fresh benchmark breakages gpu serve score colab-test set-repository clean
+.PHONY: help doctor book lint unit new-chapter chapter test lab execute bands full studies fresh benchmark breakages gpu serve score colab-test links plain-sphinx publish push-colab publish-rehearsal set-repository clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -41,8 +42,10 @@ doctor: ## say what this machine has of what the book needs, and what to do abou
 	@$(or $(wildcard $(BIN)/python),$(PYTHON),python3) -m helpers.book.doctor
 
 # Every page anew: an incremental build is silent about the warnings of pages that did not change.
+BUILD = $(BIN)/jupyter-book build . --all --quiet --nitpick --warningiserror --keep-going
+
 book: .venv/.installed ## build the site from the stored outputs into _build/html
-	@$(BIN)/jupyter-book build . --all --quiet --nitpick --warningiserror --keep-going
+	@$(BUILD)
 	@echo "The book is in $(CURDIR)/_build/html; open index.html there."
 
 lint: .venv/.installed ## check style, spelling and types, in seconds
@@ -100,8 +103,25 @@ serve: .venv/.installed ## serve a small generator on this machine's port 8000, 
 score: .venv/.installed ## score anyone's images of digits by the book's measures (FILE=samples.npz, DIGITS=mnist: against MNIST, KEY=name)
 	@$(BIN)/python -m helpers.book.score_samples $(if $(KEY),--key "$(KEY)") $(if $(DIGITS),--digits "$(DIGITS)") $(if $(FILE),"$(FILE)")
 
+links: .venv/.installed ## ask every address that the pages link to whether it is still there, minutes
+	@$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links --keep-going
+
+plain-sphinx: .venv/.installed ## build the site with Sphinx at the newest versions, without Jupyter Book, into _build/plain
+	@$(BIN)/python -m tools.plain_sphinx
+
+publish: .venv/.installed ## build the site for GitHub Pages and the chapters for Colab (URL=https://github.com/...)
+	@BOOK_REPOSITORY="$(URL)" BOOK_COLAB_BRANCH=colab $(BUILD)
+	@$(BIN)/python -m tools.colab_copies "$(URL)"
+
+# No .venv: whoever may push runs git and Python's own modules only.
+push-colab: ## push those chapters as the branch colab (REMOTE=origin)
+	@$(or $(wildcard $(BIN)/python),$(PYTHON),python3) -m tools.push_colab "$(REMOTE)"
+
+publish-rehearsal: .venv/.installed ## play publishing a fork, from the push on, with a repository in a folder
+	$(BIN)/pytest -m slow tests/book/test_rehearsal.py
+
 set-repository: .venv/.installed ## write the book's address into chapters and _config.yml (URL=https://github.com/... BRANCH=main)
 	$(BIN)/python -m tools.set_repository "$(URL)" "$(BRANCH)"
 
 clean: ## remove all that these targets made, .venv included
-	rm -rf _build .venv .venv-colab .pytest_cache .ruff_cache
+	rm -rf _build .venv .venv-colab .venv-newest .pytest_cache .ruff_cache

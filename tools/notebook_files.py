@@ -12,12 +12,15 @@ NOTEBOOKS = ROOT / "notebooks"
 
 HIDING = {"hide-input", "hide-cell"}  # the tags that fold code away
 SETUP_TITLE = "# @title Setup\n"  # what Colab shows in place of a folded cell; chapters of the old form lack it
-# The setup cell: the same in every chapter, byte for byte. `make set-repository` fills in the two values.
+# The setup cell: the same in every chapter, byte for byte. `make set-repository` fills in the two values; an address
+# has a line to itself, since a line may be too long only where it ends with one.
+VALUES = 'REPOSITORY, BRANCH = "{repository}", "{branch}"  # written by `make set-repository URL=...`'
+VALUES_WITH_ADDRESS = 'REPOSITORY = "{repository}"\nBRANCH = "{branch}"'
 SETUP_CELL = """\
 import importlib.util, os, subprocess, sys  # the same cell in every chapter
 from pathlib import Path
 
-REPOSITORY, BRANCH = "{repository}", "{branch}"  # written by `make set-repository URL=...`
+{values}
 repository = os.environ.get("BOOK_REPOSITORY", REPOSITORY)
 found = importlib.util.find_spec("helpers")
 places = (found and found.submodule_search_locations) or ()
@@ -97,11 +100,16 @@ def only_draws(cell: NotebookNode) -> bool:
 
 def setup_source(repository: str, branch: str) -> str:
     """The source of the setup cell for a repository's address (empty: none yet) and branch."""
-    return SETUP_CELL.format(repository=repository, branch=branch)
+    values = VALUES_WITH_ADDRESS if repository else VALUES
+    return SETUP_CELL.format(values=values.format(repository=repository, branch=branch))
 
 
 def setup_values(source: str) -> tuple[str, str] | None:
     """Address and branch written in a setup cell's source, or None where the source is not the setup cell's."""
-    pattern = re.escape(setup_source("<1>", "<2>")).replace("<1>", '([^"]*)').replace("<2>", '([^"]*)')
-    match = re.fullmatch(pattern, source.removeprefix(SETUP_TITLE))
-    return (match[1], match[2]) if match else None
+    source = source.removeprefix(SETUP_TITLE)
+    for values in (VALUES, VALUES_WITH_ADDRESS):
+        pattern = re.escape(values.format(repository="<>", branch="<>")).replace("<>", '([^"\n]*)')
+        found = re.search(pattern, source)
+        if found and setup_source(*found.groups()) == source:
+            return found[1], found[2]
+    return None

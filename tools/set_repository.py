@@ -3,6 +3,7 @@
 Colab reads the committed notebook, not the site, so the address must stand in the chapters themselves.
 """
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -33,6 +34,17 @@ def normalised(url: str) -> str:
     if not found or found[1].endswith("/.") or found[1].endswith("/.."):
         raise ValueError(f"URL is {url!r}; expected {EXPECTED}.")
     return f"https://github.com/{found[1]}"
+
+
+def pages_of(url: str) -> str:
+    """Where GitHub publishes the site of a repository, with a closing slash.
+
+    BOOK_SITE, for a domain of one's own, overrides it. Raises ValueError for an address that is not one of GitHub.
+    """
+    owner, name = normalised(url).split("/")[-2:]
+    host = f"{owner.lower()}.github.io"
+    usual = f"https://{host}" if name.lower() == host else f"https://{host}/{name}"
+    return (os.environ.get("BOOK_SITE") or usual).rstrip("/") + "/"
 
 
 def checked_branch(branch: str) -> str:

@@ -28,7 +28,7 @@ def close_fold(self, node):
 
 def name_folds(app, docname, source):
     """Name each folded cell by its title, in place of "Show code cell content"."""
-    if not app.env.doc2path(docname).endswith(".ipynb"):
+    if Path(app.env.doc2path(docname)).suffix != ".ipynb":
         return
     notebook = json.loads(source[0])
     for cell in notebook["cells"]:

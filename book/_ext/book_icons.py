@@ -67,7 +67,10 @@ def cut_icons(app, exception):
     if exception is not None or app.builder.format != "html":
         return
     static = Path(app.outdir, "_static")
-    (source,) = (THEME / "vendor" / "fontawesome").iterdir()  # its version
+    sources = [path.parents[1] for path in (THEME / "vendor" / "fontawesome").glob("*/css/all.min.css")]
+    if not sources:  # a newer theme, which draws its icons otherwise: they stay whole
+        return
+    (source,) = sources  # its version
     folder = static / "vendor" / "fontawesome" / source.name
     own = [path for path in static.rglob("*") if "vendor" not in path.parts and "mathjax" not in path.parts]
     pages = [path.read_text(encoding="utf-8") for path in Path(app.outdir).rglob("*.html")]

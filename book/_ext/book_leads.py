@@ -6,6 +6,12 @@ Its content is a list, and the caption. An item of the list is one strip of dots
 
 A minus before bands: turns the difference round, so that to the right is always the model's side. Strips of one problem
 follow each other and share a scale; on it the seed that is farthest from zero touches the edge.
+
+The directive `lead` draws one lead twice: by run, and with the standard error that another look at it has. Its list:
+
+    - one | bands:CHAPTER/METRIC
+    - other | bands:CHAPTER/METRIC
+    - what the other standard error is about | the standard error
 """
 
 import base64
@@ -24,7 +30,8 @@ from sphinx.util.docutils import SphinxDirective
 from helpers.plotting import COLOURS
 
 WIDTH, MIDDLE, REACH = 360, 180, 160  # of the drawing, its zero, and from there to the farthest seed
-TOP, HEIGHT, DOTS, BOTTOM = 34, 40, 18, 62  # above the strips, of one, from its words to its dots, and below them all
+TOP, HEIGHT, DOTS, BOTTOM = 34, 48, 22, 62  # above the strips, of one, from its words to its dots, and below them all
+RADIUS, STEPS = 3.5, (0, 1, -1, 2, -2, 3, -3)  # of a dot; where it goes, above or below, to hide no other
 INK, GREY, PANEL = "#1f2328", "#57606a", "#f6f8fa"
 AHEAD, BEHIND, APART = "the generative model ahead in all runs", "behind in all runs", "the runs disagree"
 FILLS = {AHEAD: COLOURS["generator"], BEHIND: COLOURS["baseline"], APART: "#fff"}
@@ -113,9 +120,94 @@ def _draw_strip(lead, most, y):
     yield f'<tspan class="about" dx="6">{escape(lead.rival)}</tspan></text>'
     yield f'<text class="end" x="{WIDTH - 10}" y="{y + 14}">{escape(lead.size)}</text>'
     yield f'<path d="M{MIDDLE - REACH} {line}H{MIDDLE + REACH}M{MIDDLE} {line - 8}V{line + 8}"/>'
-    for value in np.sort(lead.values):
-        x = MIDDLE + REACH * value / most
-        yield f'<circle cx="{x:.1f}" cy="{line}" r="4.5" fill="{FILLS[lead.verdict]}" fill-opacity="0.75"/>'
+    across = MIDDLE + REACH * np.sort(lead.values) / most
+    for x, y in zip(across, spread_dots(across), strict=True):
+        yield f'<circle cx="{x:.1f}" cy="{line + y:.1f}" r="{RADIUS}" fill="{FILLS[lead.verdict]}"/>'
+
+
+def spread_dots(across):
+    """How far above or below its line each dot goes, so that none hides another; they come from left to right."""
+    rows = []
+    for place, x in enumerate(across):
+        near = [row for other, row in zip(across[:place], rows, strict=True) if x - other < 2 * RADIUS + 1]
+        rows.append(next((step for step in STEPS if step not in near), 0))
+    return np.array(rows) * (RADIUS + 0.5)
+
+
+class Doubts(NamedTuple):
+    """A lead by run, and a second standard error of it."""
+
+    one: str
+    other: str
+    values: np.ndarray
+    about: str
+    second: float
+
+    @property
+    def errors(self):
+        """The standard errors, by what was drawn again."""
+        by_run = self.values.std(ddof=1) / np.sqrt(len(self.values))
+        return {"run": by_run, self.about: self.second}
+
+    def tell(self):
+        """Both intervals in words."""
+        ahead = f"{(self.values > 0).sum()} of {len(self.values)}"
+        ends = (f"by {name} within {tell_ends(self.values.mean(), error)}" for name, error in self.errors.items())
+        return f"{self.one} ahead of {self.other} in {ahead} runs; the mean lead {', '.join(ends)}."
+
+
+def tell_ends(mean, error):
+    """The ends of an interval of two standard errors on either side."""
+    return f"{mean - 2 * error:.3f} to {mean + 2 * error:.3f}".replace("-", "−")
+
+
+def read_doubts(lines):
+    """The lead that a list of three lines names. Raises ArticleError for a list of another form."""
+    parts = [[part.strip() for part in line.split("|")] for line in lines]
+    if [len(pair) for pair in parts] != [2, 2, 2]:
+        raise article.ArticleError(f"{lines!r}: expected one, other, and a standard error.")
+    (one, first), (other, second), (about, error) = parts
+    return Doubts(one, other, article.find_values(first) - article.find_values(second), about, float(error))
+
+
+def draw_doubts(doubts):
+    """The ten runs as dots, and below them an interval of two standard errors for each of the two."""
+    mean = doubts.values.mean()
+    reach = max(np.abs(doubts.values).max(), *(abs(mean) + 2 * error for error in doubts.errors.values()))
+    height, across = 174, MIDDLE + REACH * doubts.values / reach
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}">',
+        f"<style>{STYLE}</style>",
+        f'<rect width="{WIDTH}" height="{height}" rx="8" fill="{PANEL}"/>',
+        f'<text class="about" x="10" y="20">← {escape(doubts.other)} ahead</text>',
+        f'<text class="about end" x="{WIDTH - 10}" y="20">{escape(doubts.one)} ahead →</text>',
+        f'<path d="M{MIDDLE} 30V{height - 10}"/>',
+        '<text class="name" x="10" y="55">ten runs</text>',
+    ]
+    for x, y in zip(np.sort(across), spread_dots(np.sort(across)), strict=True):
+        parts.append(f'<circle cx="{x:.1f}" cy="{50 + y:.1f}" r="{RADIUS}" fill="#fff"/>')
+    for row, (name, error) in enumerate(doubts.errors.items()):
+        y = 100 + 50 * row
+        low, middle, high = (MIDDLE + REACH * (mean + side * error) / reach for side in (-2, 0, 2))
+        parts.append(f'<text class="name" x="10" y="{y - 14}">by {escape(name)}</text>')
+        parts.append(f'<text class="end" x="{WIDTH - 10}" y="{y - 14}">{tell_ends(mean, error)}</text>')
+        parts.append(f'<path d="M{low:.1f} {y}H{high:.1f}M{low:.1f} {y - 5}V{y + 5}M{high:.1f} {y - 5}V{y + 5}"/>')
+        parts.append(f'<circle cx="{middle:.1f}" cy="{y}" r="{RADIUS}" fill="{INK}"/>')
+    return "\n".join([*parts, "</svg>"])
+
+
+class OneLead(SphinxDirective):
+    """A figure of one lead; see the head of this file."""
+
+    has_content = True
+    option_spec = {"name": directives.unchanged_required}  # noqa: RUF012
+
+    def run(self):
+        self.env.note_dependency(str(Path(self.env.srcdir, "results", "bands", "quick.json")))
+        rows = [line for line in self.content if line.startswith("- ")]
+        rest = [line for line in self.content if not line.startswith("- ")]
+        doubts = read_doubts([line.removeprefix("- ") for line in rows])
+        return make_figure(self, draw_doubts(doubts), doubts.tell(), rest, len(rows))
 
 
 class Leads(SphinxDirective):
@@ -130,20 +222,26 @@ class Leads(SphinxDirective):
         rows = [line for line in self.content if line.startswith("- ")]
         rest = [line for line in self.content if not line.startswith("- ")]
         leads = [read_lead(line.removeprefix("- ")) for line in rows]
-        holder = nodes.Element()
-        place = self.content_offset + len(rows)
-        self.state.nested_parse(StringList(rest, source=self.env.doc2path(self.env.docname)), place, holder)
-        (words,) = holder.children
-        caption = nodes.caption(words.rawsource, "", *words.children)
-        caption.source, caption.line = words.source, words.line
-        drawing = base64.b64encode(draw_leads(leads).encode()).decode()
-        image = nodes.image(uri=f"data:image/svg+xml;base64,{drawing}", alt=tell_leads(leads), width="480px")
-        figure = nodes.figure("", image, caption)
-        self.set_source_info(figure)
-        self.add_name(figure)
-        return [figure]
+        return make_figure(self, draw_leads(leads), tell_leads(leads), rest, len(rows))
+
+
+def make_figure(directive, drawing, alt, told, above=0):
+    """A directive's figure: a drawing in SVG, its alternative text, and the caption, above which stand lines."""
+    holder = nodes.Element()
+    content = StringList(told, source=directive.env.doc2path(directive.env.docname))
+    directive.state.nested_parse(content, directive.content_offset + above, holder)
+    (words,) = holder.children
+    caption = nodes.caption(words.rawsource, "", *words.children)
+    caption.source, caption.line = words.source, words.line
+    encoded = base64.b64encode(drawing.encode()).decode()
+    image = nodes.image(uri=f"data:image/svg+xml;base64,{encoded}", alt=alt, width="480px")
+    figure = nodes.figure("", image, caption)
+    directive.set_source_info(figure)
+    directive.add_name(figure)
+    return [figure]
 
 
 def setup(app):
     app.add_directive("leads", Leads)
+    app.add_directive("lead", OneLead)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -203,7 +203,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
     options = parser.parse_args(arguments)
     if not options.folder.exists():
-        print(f"No {options.folder} yet: training a generator, a few seconds.", flush=True)
+        print(f"No {options.folder} yet.\nTraining a generator, a few seconds.", flush=True)
         save_version(train_generator(), options.folder, options.folder.name.rpartition("-")[2])
     try:
         server = Server(Service(options.folder), options.port)
@@ -212,7 +212,8 @@ def main(arguments: list[str]) -> int:
         print(f"{type(error).__name__}: {error}\n{told}", file=sys.stderr)
         return 1
     with server:
-        print(f"Serving {options.folder} on http://127.0.0.1:{server.server_port}; Ctrl-C ends it.", flush=True)
+        address = f"http://127.0.0.1:{server.server_port}"
+        print(f"Serving {options.folder} on\n{address}\nCtrl-C ends it.", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

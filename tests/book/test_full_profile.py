@@ -3,11 +3,13 @@
 import contextlib
 import functools
 import inspect
+import io
 import linecache
 import math
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import matplotlib
@@ -19,6 +21,7 @@ from keras import tree
 
 from helpers import data
 from helpers.checks import IMAGE_SHAPE
+from tests.apart import open_process
 from tests.breakage_list import SPLITS_SWAPPED, Breakage, apply
 from tests.memory import give_back_memory
 from tools.notebook_files import ROOT, chapters, code_cells, read
@@ -136,28 +139,44 @@ def run_cell(source: str, name: str, names: dict[str, object]) -> None:
     exec(compile(source, name, "exec"), names)
 
 
-@pytest.fixture(autouse=True)
-def run_eagerly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No graphs of models: building one takes seconds, a waste where it runs once. nbval sees them built in quick.
+class DryRun(NamedTuple):
+    """What a chapter left: all it printed, the name of its digits if it has any, and its last history."""
 
-    A chapter's own functions keep theirs: they stand in loops.
+    printed: str
+    digits: str | None
+    history: dict[str, list[float]]
+
+
+def run_dry(path: Path) -> DryRun:
+    """Run a chapter in the full profile without graphs of models: they take seconds, a waste where each runs once.
+
+    nbval sees them built in quick. A chapter's own functions keep theirs: they stand in loops.
     """
-    monkeypatch.setattr(keras.Model, "run_eagerly", property(lambda model: True, lambda model, value: None))
-    yield
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setattr(keras.Model, "run_eagerly", property(lambda model: True, lambda model, value: None))
+        names = run_full(path, patch)
+    left = DryRun(printed.getvalue(), getattr(names.get("digits"), "name", None), names["history"])
+    names.clear()
     plt.close("all")
     give_back_memory()
+    return left
+
+
+@pytest.fixture(scope="module")
+def call_apart() -> Iterator[Callable]:
+    """A process of its own for every so many chapters, of which each leaves some 60 MB."""
+    with open_process(pieces=10) as call:
+        yield call
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_chapter_runs_in_the_full_profile(
-    chapter: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    names = run_full(CHAPTERS[chapter], monkeypatch)
-    printed = capsys.readouterr().out
-    assert printed.startswith("profile: full · seed: 0 · device: ")
-    assert "digits" not in names or names["digits"].name == "MNIST"
-    assert "reference band" in printed
-    assert not math.isnan(sum(sum(values) for values in names["history"].values()))
+def test_chapter_runs_in_the_full_profile(chapter: str, call_apart: Callable) -> None:
+    left = call_apart(run_dry, CHAPTERS[chapter])
+    assert left.printed.startswith("profile: full · seed: 0 · device: ")
+    assert left.digits in (None, "MNIST")
+    assert "reference band" in left.printed
+    assert not math.isnan(sum(sum(values) for values in left.history.values()))
 
 
 # A break of a chapter's full branch, or test images in training, cannot pass.
@@ -182,11 +201,11 @@ TRAINED_ON_TEST = [(breakage, LeakedError) for breakage in SPLITS_SWAPPED]
     ("breakage", "error"), [pytest.param(*pair, id=pair[0].name) for pair in FULL_BRANCH + TRAINED_ON_TEST]
 )
 def test_a_broken_chapter_is_caught(
-    breakage: Breakage, error: type | tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    breakage: Breakage, error: type | tuple, tmp_path: Path, call_apart: Callable
 ) -> None:
     path = tmp_path / breakage.file
     path.parent.mkdir()
     shutil.copy(ROOT / breakage.file, path)
     apply(breakage, tmp_path)
     with pytest.raises(error):
-        run_full(path, monkeypatch)
+        call_apart(run_dry, path)

@@ -18,7 +18,7 @@ def names() -> dict[str, Any]:
     notebook = read(NOTEBOOKS / "interpretability.ipynb")
     sources = {cell.id.removeprefix("interpretability-"): cell.source for cell in code_cells(notebook)}
     found: dict[str, Any] = {"settings": SimpleNamespace(profile="quick", seed=0), "history": {}}
-    for cell in ("imports", "config", "data", "plant", "reader", "maps"):
+    for cell in ("imports", "config", "data", "plant", "reader", "maps", "rivals"):
         exec(sources[cell], found)
     found["config"].epochs = 3
     found["classifier"] = found["train_classifier"]("classifier", found["train"].images, found["train"].labels)
@@ -90,3 +90,21 @@ def test_interpretability_maps_explain_log_odds(names: dict[str, Any]) -> None:
     changes = odds - np.asarray(names["find_odds"](names["classifier"], 0 * images, seen))
     sums = names["integrate"](names["classifier"], images, seen).sum(axis=(1, 2))
     assert np.abs(sums - changes).mean() < 0.1 * np.abs(changes).mean()
+
+
+def test_interpretability_rivals_are_near_and_of_another_class(names: dict[str, Any]) -> None:
+    train, images = names["train"], names["test"].images[:10]
+    classes = names["test"].labels[:10]
+    rivals = names["find_rivals"](images, classes, train.images, train.labels)
+    assert rivals.shape == (10, names["config"].integral_steps, 28, 28, 1)
+    for image, label, own in zip(images, classes, rivals, strict=True):
+        distances = np.square(train.images[train.labels != label] - image).sum(axis=(1, 2, 3))
+        found = np.square(own - image).sum(axis=(1, 2, 3))
+        assert found == pytest.approx(np.sort(distances)[: len(own)], rel=1e-3)
+
+
+def test_interpretability_contrast_is_integrated_gradients_where_all_starts_are_one(names: dict[str, Any]) -> None:
+    images, classes = names["test"].images[:5], names["test"].labels[:5]
+    starts = np.full((5, names["config"].integral_steps, 28, 28, 1), 0.2, np.float32)
+    maps = names["contrast"](names["classifier"], images, classes, starts)
+    assert maps == pytest.approx(names["integrate"](names["classifier"], images, classes, start=0.2), abs=1e-3)

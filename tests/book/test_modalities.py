@@ -12,7 +12,7 @@ from tools.notebook_files import NOTEBOOKS, code_cells, read
 
 pytestmark = pytest.mark.runs_chapters
 FIRST = ("imports", "config", "world", "pictures", "held")
-CELLS = (*FIRST, "plain", "networks", "class", "training", "users", "average")
+CELLS = (*FIRST, "plain", "networks", "class", "training", "users", "rule")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def modalities() -> dict[str, Any]:
     names: dict[str, Any] = {"settings": SimpleNamespace(profile="quick", seed=0)}
     for cell in CELLS:
         exec(sources[cell], names)
-    for cell, function in (("prices", "price_model"), ("verdict", "give_verdict"), ("rule", "estimate")):
+    for cell, function in (("prices", "price_model"), ("verdict", "give_verdict")):
         found = [part for part in sources[cell].split("\n\n\n") if part.startswith(f"def {function}")]
         exec(found[0], names)
     given = names["pictures"], names["sentences"], 900, 4e-3
@@ -99,9 +99,37 @@ def test_modalities_of_the_words_only_the_new_one_learns(modalities: dict[str, A
         exec(sources[f"modalities-{cell}"], names)
     adapter, pool = names["Adapter"](way), modalities["pools"]["Ada"]
     given = names["tf"].constant(pool.images[:20]), names["tf"].constant(pool.tokens[:20])
-    adapter.restart()
+    adapter.restart(0.01)
     names["learn"](adapter, *given, 0, 3)  # eagerly
     before, after = names["start"], adapter.model.reader.get_weights()[0]
     changed = np.flatnonzero(np.abs(after - before[0]).max(axis=1) > 0)
     assert changed.tolist() == [names["START"]]
     assert (len(adapter.variables) > 1) == (way == "small adapter")
+
+
+def test_modalities_a_stretch_of_the_file_is_one_hand_and_its_digits_are_not_trained_on(
+    modalities: dict[str, Any],
+) -> None:
+    scans, starts = modalities["load_digits"]().data, modalities["WRITERS"]
+    hands = np.repeat(np.arange(14), np.diff(starts))
+    squares = (scans**2).sum(axis=1)
+    apart = squares[:, None] + squares - 2 * scans @ scans.T
+    np.fill_diagonal(apart, np.inf)
+    nearest = apart.argmin(axis=1)
+    mixed = np.random.default_rng(0).permutation(hands)
+    assert (hands[nearest] == hands).mean() > 0.5
+    assert (mixed[nearest] == mixed).mean() < 0.1
+    trained = {image.tobytes() for image in modalities["train"].images}
+    for writer in ("Dee", "Eli"):
+        assert len(modalities["pools"][writer].labels) > 100
+        assert not any(image.tobytes() in trained for image in modalities["pools"][writer].images)
+    given, priced = modalities["pick"]("Dee", 20, np.random.default_rng(0))
+    assert not {image.tobytes() for image in given.images} & {image.tobytes() for image in priced.images}
+
+
+def test_modalities_the_table_of_ink_holds_no_held_out_combination() -> None:
+    sources = {cell.id: cell.source for cell in code_cells(read(NOTEBOOKS / "modalities.ipynb"))}
+    lines = [line for line in sources["modalities-measure"].splitlines() if line.startswith("np.add.at(ink_of")]
+    assert len(lines) == 1
+    assert "every.words[known]" in lines[0]
+    assert "pictures.mean" in lines[0]

@@ -32,6 +32,12 @@ def scaling() -> dict[str, Any]:
     for source in (measure, sources["law"], forecasts, sources["count"], bits, laws, sources["nearest"]):
         exec(source, names)
     names["price"] = sources["price"].partition("\n\n\n")[0]
+    names["spent_functions"] = (
+        "def find_spent" + sources["spent"].partition("def find_spent")[2].partition("\n\n\nspent,")[0]
+    )
+    names["find_wanted"] = (
+        "def find_wanted" + sources["forecast"].partition("def find_wanted")[2].partition("\n\n\nwanted")[0]
+    )
     vars(names["config"]).update(looks=2, look_steps=250)
     yield names
     keras.backend.clear_session()
@@ -80,6 +86,33 @@ def test_scaling_each_form_finds_its_own_law(scaling: dict[str, Any]) -> None:
     for form, losses in laws.items():
         assert abs(scaling["forecast"](form, SIZES, losses)) < 0.02
     assert scaling["forecast"]("no gain", SIZES, laws["line"]) > 0.3
+
+
+def test_scaling_only_networks_that_have_spent_a_budget_are_compared(scaling: dict[str, Any]) -> None:
+    names = dict(scaling, curves={4: np.array([5.0, 4.0]), 8: np.array([3.5, 2.0]), 16: np.array([3.0, 1.0])})
+    names |= {"weights": {4: 10, 8: 20, 16: 40}, "looked_up": 0, "each": 1, "signs": range(8)}
+    exec(scaling["spent_functions"], names)
+    costs = names["find_spent"](0)
+    assert set(names["find_reached"](120, costs)) == {4, 8}  # 4 ends there, 16 has not begun
+    assert set(names["find_reached"](121, costs)) == {8}
+    assert names["find_best"](240, costs) == (2.0, 8)  # of 8 and 16
+    assert names["find_best"](1e9, costs) == (3.0, 0)  # nobody: eight signs, all alike
+
+
+def test_scaling_wanted_size_is_the_bottom_of_the_losses(scaling: dict[str, Any]) -> None:
+    names = dict(scaling, each=1, find_reached=lambda budget, costs: {4: 2.0, 8: 1.0, 16: 2.0, 32: 5.0})
+    exec(scaling["find_wanted"], names)
+    costs = {width: [6.0 * width] for width in (4, 8, 16, 32)}
+    assert names["find_wanted"](1.0, costs) == pytest.approx(8)
+    names["find_reached"] = lambda budget, costs: {8: 1.0, 16: 2.0, 32: 3.5}  # falls to its end: no further
+    assert names["find_wanted"](1.0, costs) == pytest.approx(8)
+
+
+def test_scaling_exponents_are_those_of_the_law(scaling: dict[str, Any]) -> None:
+    for form, losses in (("power law", 8 * SIZES**-0.12), ("power law + floor", 2 + 9 * SIZES**-0.2)):
+        assert scaling["find_exponent"](scaling["FORMS"][form](SIZES, losses)) == pytest.approx(
+            0.12 if form == "power law" else 0.2, abs=0.02
+        )
 
 
 def test_scaling_bill_is_the_published_one(scaling: dict[str, Any]) -> None:

@@ -7,11 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import page_checks
 import pytest
 import site_browser
 import site_checks
 import yaml
+
+from tools.colab_copies import write_copies
+from tools.notebook_files import book_metadata, code_cells, read, setup_values
+from tools.push_colab import BRANCH
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
@@ -33,7 +38,7 @@ RUN = "book/how_to_run"
 def build(target, repository, source=ROOT, strict=("-n", "-W", "--keep-going")):
     """Build the site as `make book` does and return (folder of the site, what the build printed)."""
     command = [*BUILD, str(source), "--path-output", str(target), "--quiet", *strict]
-    environment = {**os.environ, "BOOK_REPOSITORY": repository}
+    environment = {**os.environ, "BOOK_REPOSITORY": repository, "BOOK_COLAB_BRANCH": BRANCH, "BOOK_SITE": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     printed = re.sub(r"\x1b\[[\d;]*m", "", done.stdout + done.stderr)
     assert done.returncode == 0, printed
@@ -114,9 +119,8 @@ def test_without_an_address_there_are_no_buttons_and_one_line_says_why(built):
 
 
 def test_with_an_address_a_chapter_has_its_colab_button(site_with_address):
-    branch = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["branch"]
     name = CHAPTERS[0]
-    expected = {name: [f"{site_checks.COLAB}github/someone/some.book/blob/{branch}/{name}.ipynb"]}
+    expected = {name: [f"{site_checks.COLAB}github/someone/some.book/blob/{BRANCH}/{name}.ipynb"]}
     assert site_checks.find_colab_links(site_with_address) == expected
 
 
@@ -138,6 +142,78 @@ def test_how_to_get_the_book_names_its_address_once_there_is_one(site, site_with
 def test_an_address_adds_no_request(site_with_address):
     assert site_checks.find_foreign_requests(site_with_address) == []
     assert site_checks.find_broken_links(site_with_address) == []
+
+
+# What the site tells of itself, and the copies of its chapters for Colab.
+
+PUBLISHED = "https://someone.github.io/some.book/"
+
+
+def test_every_page_is_listed_with_a_sentence(site):
+    told = (site / "llms.txt").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^- \[[^]]+\]\((.+)\.html\): (.+[.?!])$", told, re.MULTILINE))
+    assert list(listed) == DOCUMENTS
+    assert len(set(listed.values())) == len(listed)  # of its own, not a line that many have
+
+
+def test_without_an_address_nothing_names_one(site):
+    assert not (site / "sitemap.xml").exists()
+    assert 'property="og:url"' not in (site / f"{RUN}.html").read_text(encoding="utf-8")
+
+
+def test_with_an_address_pages_and_their_card_are_found(site_with_address):
+    pages = [PUBLISHED + name + ".html" for name in (DOCUMENTS[0], CHAPTERS[0], RUN)]
+    sitemap = (site_with_address / "sitemap.xml").read_text(encoding="utf-8")
+    assert re.findall("<loc>(.+?)</loc>", sitemap) == pages
+    head = (site_with_address / f"{CHAPTERS[0]}.html").read_text(encoding="utf-8").split("</head>")[0]
+    told = dict(re.findall(r'<meta property="([^"]+)" content="([^"]+)">', head))
+    assert f'<link rel="canonical" href="{pages[1]}"' in head
+    assert told["og:url"] == pages[1]
+    assert (site_with_address / told["og:image"].removeprefix(PUBLISHED)).stat().st_size < 300_000
+    assert told["og:description"] in head.split('name="description"')[1]
+
+
+@pytest.fixture(scope="session")
+def copies(site):
+    return {path.stem: read(path) for path in write_copies("https://github.com/someone/some.book", site.parent)}
+
+
+MYST = re.compile(r":::|\{[\w:-]+\}`|^[`~]{3,}\{|^\([\w-]+\)=|\$\$ \(", re.MULTILINE)
+
+
+def test_copies_for_colab_are_plain_markdown(copies):
+    left = {
+        f"{name}/{cell.id}": MYST.findall(cell.source)
+        for name, copy in copies.items()
+        for cell in copy.cells
+        if cell.cell_type == "markdown"
+    }
+    assert {f"notebooks/{name}" for name in copies} == set(CHAPTERS)
+    assert {cell: found for cell, found in left.items() if found} == {}
+
+
+def test_copies_for_colab_have_the_chapters_code_and_outputs(copies):
+    for name, copy in copies.items():
+        nbformat.validate(copy)
+        for cell, own in zip(code_cells(copy), code_cells(read(ROOT / "notebooks" / f"{name}.ipynb")), strict=True):
+            if book_metadata(cell).get("setup"):
+                assert setup_values(cell.source) == ("https://github.com/someone/some.book", BRANCH)
+            else:
+                assert cell.source == own.source
+            assert (cell.id, cell.outputs) == (own.id, own.outputs)
+
+
+def test_links_of_copies_lead_to_the_site(copies, site):
+    ids = {name: page.ids for name, page in site_checks.read_pages(site).items()}
+    links = {
+        link
+        for copy in copies.values()
+        for cell in copy.cells
+        for link in re.findall(rf"\({re.escape(PUBLISHED)}([^)\s]+)\)", cell.source)
+    }
+    assert len(links) > 300
+    parts = {link: link.replace(".html", "").partition("#") for link in links}
+    assert [link for link, (page, _, anchor) in parts.items() if anchor not in {"", *ids.get(page, ())}] == []
 
 
 def test_measured_times_come_from_the_notebooks(site):

@@ -131,7 +131,8 @@ def test_the_command_serves_and_stops(folder: Path) -> None:
     command = [sys.executable, "-m", "helpers.book.service", str(folder), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        port = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
+        told = "".join(process.stdout.readline() for _ in range(3))
+        port = re.fullmatch(rf"Serving {folder} on\nhttp://127\.0\.0\.1:(\d+)\nCtrl-C ends it\.\n", told)
         assert port is not None
         assert ask(int(port[1]), "POST", "/draw", {"seed": 3})[0] == 200
         process.send_signal(signal.SIGINT)

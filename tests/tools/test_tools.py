@@ -1,6 +1,7 @@
 """The tools behind the Makefile: what they refuse and how they say it, and what they leave in files."""
 
 import base64
+import difflib
 import io
 import os
 import re
@@ -21,7 +22,7 @@ from PIL import Image
 
 from tools import execute, set_repository
 from tools.environment import quick_environment
-from tools.notebook_files import ROOT, chapters, read, setup_source, setup_values, text_of, write
+from tools.notebook_files import ROOT, SETUP_TITLE, chapters, read, setup_source, setup_values, text_of, write
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
@@ -258,10 +259,36 @@ def test_an_address_is_written_everywhere_and_nothing_else_changes(book: Path) -
         path = book / f"{name}.ipynb"
         assert setup_values(read(path).cells[0].source) == address
         new, old = (text.splitlines() for text in (path.read_text(encoding="utf-8"), before[path]))
-        assert sum(a != b for a, b in zip(new, old, strict=True)) == 1
+        changed_lines = [line for line in difflib.ndiff(old, new) if line[0] in "+-"]
+        assert len(changed_lines) == 3  # one that holds both values, or an address and a branch
     config = (book / "_config.yml").read_text()
     assert config == '# Why.\nrepository:\n  url: "https://github.com/owner/name"\n  branch: next\n\nhtml: {}  # kept\n'
     assert set_repository.set_repository(*address, notebooks=book, config=book / "_config.yml") == []
+
+
+def test_the_setup_cell_passes_the_linter_with_a_long_address(tmp_path: Path) -> None:
+    """What a fork commits after `make set-repository` must pass its own `make lint`."""
+    address = f"https://github.com/{'long-owner-' * 3}x/{'long-name-' * 4}x"
+    setup = new_code_cell(SETUP_TITLE + setup_source(address, "main"))
+    write(new_notebook(cells=[setup], metadata={"language_info": {"name": "python"}}), tmp_path / "one.ipynb")
+    for command in (["check"], ["format", "--check"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--config", ROOT / "notebooks" / "ruff.toml", "one.ipynb"]
+        done = subprocess.run(ruff, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("url", "site"),
+    [
+        ("https://github.com/An-Owner/a.book.git", "https://an-owner.github.io/a.book/"),
+        ("https://github.com/owner/owner.github.io", "https://owner.github.io/"),
+    ],
+)
+def test_where_a_site_is_published_follows_from_its_repository(url: str, site: str, monkeypatch) -> None:
+    monkeypatch.delenv("BOOK_SITE", raising=False)
+    assert set_repository.pages_of(url) == site
+    monkeypatch.setenv("BOOK_SITE", "https://book.example.org")
+    assert set_repository.pages_of(url) == "https://book.example.org/"
 
 
 def test_one_wrong_chapter_and_nothing_is_written(book: Path) -> None:
