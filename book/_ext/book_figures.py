@@ -20,6 +20,8 @@ from docutils import nodes
 from PIL import Image
 from sphinx import addnodes
 
+from tools.notebook_files import ROOT
+
 FOLDER = "_figures"
 SLUG = 50  # letters of a file's name at most, after the number
 EPOCH = (2026, 1, 1, 0, 0, 0)  # of every file in a zip, so that one build gives the zip of another
@@ -161,7 +163,7 @@ def write_figures(app, doctree, docname):
     }
     path = find_zip(app, docname)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(pack(figures, told, Path(app.srcdir, "LICENSE-TEXT").read_text(encoding="utf-8")))
+    path.write_bytes(pack(figures, told, (ROOT / "LICENSE-TEXT").read_text(encoding="utf-8")))
 
 
 def offer_figures(app, pagename, templatename, context, doctree):
