@@ -42,7 +42,8 @@ notebooks/{name}.ipynb has run. It stands behind {after} in these files, in the 
 What to do next, in order:
 1. Is that its place? If not, move its name there, and change the § in its first cell.
 2. Draw "{title}" into book/_pictures/parts.svg, and name it in that drawing's alternative text in
-   book/intro.md: until then tests/book/test_door.py is red.
+   book/intro.md: until then tests/book/test_door.py is red. Put it into a week of book/syllabus.md:
+   until then tests/book/test_syllabus.py is.
 3. make lab: write what each "To write:" asks for, and put your experiment in place of the small one.
    CONTRIBUTING.md, "What a chapter offers", says what holds each part. What is left:
    grep -n "To write:" notebooks/{name}.ipynb

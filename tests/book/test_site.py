@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -224,6 +225,19 @@ def test_measured_times_come_from_the_notebooks(site):
         assert row, name
         assert f">{measured['cpu_seconds']:.0f}<" in row[0]
         assert f">{measured['peak_memory_mb']:,.0f}<" in row[0]
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_offers_all_of_its_figures(site, name):
+    """A file of each figure at least, with its number, and the words beside them; found from the page."""
+    stem = Path(name).name
+    assert f'href="../_figures/{stem}.zip"' in (site / f"{name}.html").read_text(encoding="utf-8")
+    wanted = [cell for cell in read(ROOT / f"{name}.ipynb").cells if (cell.metadata.get("mystnb") or {}).get("figure")]
+    with zipfile.ZipFile(site / "_figures" / f"{stem}.zip") as archive:
+        files = archive.namelist()
+    packed = {found[1] for file in files if (found := re.match(r"figure-(\d+\.\d+)[a-z]?-", file))}
+    assert len(packed) == len(wanted)
+    assert {"captions.txt", "ATTRIBUTION.txt", "LICENSE.txt"} <= set(files)
 
 
 def test_the_prose_can_be_translated():
