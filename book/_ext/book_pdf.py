@@ -19,6 +19,9 @@ PRINT = {"prefer_css_page_size": True, "print_background": True}
 MARKED = {"outline": True, "tagged": True}  # for who finds a way by headings, or hears the book
 
 
+WIDTH = 642  # of the text in CSS pixels: A4 without the margins of paper.css
+
+
 def write_cover(book: Book) -> str:
     """The first page: the title, and the digits of the first page of the site."""
     figures = [
@@ -81,7 +84,8 @@ def make_pdf(site: Path, root: Path = book_paper.ROOT) -> tuple[Path, int]:
         before = write_cover(book) + write_contents(book, titles)
         page.evaluate("html => document.body.insertAdjacentHTML('afterbegin', html)", before)
         page.add_style_tag(content=write_heads(titles))
-        page.evaluate("MathJax.typesetPromise().then(() => true)")
+        page.set_viewport_size({"width": WIDTH, "height": 900})
+        page.evaluate("Paper.typeset()")
         if not page.evaluate("Paper.knowsChinese()"):
             print("No font here has Chinese letters: they show as boxes (Debian: apt-get install fonts-wqy-microhei).")
         page.pdf(path=path, **PRINT)

@@ -101,6 +101,13 @@ const Paper = {
     }
   },
 
+  // Set the formulas, and make smaller what is wider than the page: one of them would shrink all pages.
+  async typeset() {
+    await MathJax.typesetPromise();
+    const wide = [...document.querySelectorAll("mjx-container")].map((one) => [one, one.scrollWidth, one.closest("p, div, section").clientWidth]);
+    for (const [one, width, room] of wide) if (width > room) one.style.fontSize = `${Math.floor((119 * room) / width)}%`;
+  },
+
   // Has this browser a letter of Chinese, or the same box for all of them?
   knowsChinese() {
     const draw = (letter) => {
