@@ -18,7 +18,7 @@ export PYTHON
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor book lint unit new-chapter chapter test lab execute bands full studies fresh benchmark breakages gpu serve score colab-test links plain-sphinx publish push-colab publish-rehearsal set-repository clean
+.PHONY: help doctor book lint unit new-chapter chapter test lab execute bands full studies fresh benchmark breakages gpu serve score colab-test links plain-sphinx pdf epub publish push-colab publish-rehearsal set-repository clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -112,6 +112,16 @@ plain-sphinx: .venv/.installed ## build the site with Sphinx at the newest versi
 publish: .venv/.installed ## build the site for GitHub Pages and the chapters for Colab (URL=https://github.com/...)
 	@BOOK_REPOSITORY="$(URL)" BOOK_COLAB_BRANCH=colab $(BUILD)
 	@$(BIN)/python -m tools.colab_copies "$(URL)"
+
+# Of the site as it stands, which is built where there is none; built anew, it names the two files where they are.
+_build/html/index.html: | .venv/.installed
+	@$(BUILD)
+
+pdf: .venv/.installed _build/html/index.html ## print the whole book of the built site as a PDF, minutes, with a browser
+	@$(BIN)/python book/_ext/book_pdf.py _build/html
+
+epub: .venv/.installed _build/html/index.html ## write the whole book of the built site for e-book readers, with a browser
+	@$(BIN)/python book/_ext/book_epub.py _build/html
 
 # No .venv: whoever may push runs git and Python's own modules only.
 push-colab: ## push those chapters as the branch colab (REMOTE=origin)

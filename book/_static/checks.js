@@ -1,6 +1,8 @@
-// A link that leads to folded text opens it, and what is printed is open.
+// A link that leads to folded text opens it, and what is printed is open, and light.
 (() => {
-  const folds = () => document.querySelectorAll("details.fold");
+  // All but the code of figures, which stays away from paper.
+  const folds = () => document.querySelectorAll("details:not(.tag_hide-input > *)");
+  const theme = document.documentElement.dataset;
   const follow = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
@@ -20,12 +22,14 @@
     if (link && link.href === location.href) setTimeout(follow);
   });
   addEventListener("beforeprint", () => {
+    [theme.before, theme.theme] = [theme.theme, "light"];
     for (const fold of folds()) {
       fold.dataset.closed = fold.open ? "" : "yes";
       fold.open = true;
     }
   });
   addEventListener("afterprint", () => {
+    theme.theme = theme.before;
     for (const fold of folds()) fold.open = !fold.dataset.closed;
   });
   follow();
