@@ -32,7 +32,9 @@ SECOND = """<section id="second"><h1>2. Second</h1><p id="place">Here.</p>
 <details><summary>Solution</summary><p>forty-two</p></details>
 <div class="highlight"><pre>%s</pre></div>
 <figure>%s<figcaption>What moves. Drag the slider, or press play.</figcaption></figure>
-<div class="math" id="equation-e"><span class="eqno">(2.1)</span>\\[\\mathbb{E}[x] = 0\\]</div></section>"""
+<div class="math" id="equation-e"><span class="eqno">(2.1)</span>\\[\\mathbb{E}[x] = 0\\]</div>
+<section id="checks"><div class="cell"><div class="cell_input">code of a check</div><div class="cell_output">
+<div class="output stream">line of a check</div><table><tr><td>a band</td></tr></table></div></div></section></section>"""
 
 
 def make_frames() -> str:
@@ -96,9 +98,9 @@ def test_nothing_is_cut_off_on_paper(small_book):
         picture = opened.evaluate("(([one]) => [one.naturalWidth, one.naturalHeight])(document.images)")
     assert picture == [8, 8]
     assert "frame 3 of 3; on the site they move" in told
-    for text in ("Sizes\n\ncount", "Solution\n\nforty-two", "What moves."):
+    for text in ("Sizes\n\ncount", "Solution\n\nforty-two", "What moves.", "a band"):
         assert text in told
-    for text in ("start", "code of a figure", "Drag", "#"):
+    for text in ("start", "code of a figure", "Drag", "#", "of a check"):
         assert text not in told
 
 
@@ -211,7 +213,8 @@ def test_a_printed_page_has_its_folds_open_and_nothing_around_it(browser, small_
     browser.page.emulate_media(media="print")
     assert browser.evaluate(read) == [False, True]
     shown = "[...document.querySelectorAll('.cell')].map(one => one.checkVisibility() && one.innerText.trim() !== '')"
-    assert browser.evaluate(shown) == [False, True, False]
+    assert browser.evaluate(shown) == [False, True, False, True]
+    assert browser.evaluate("document.querySelector('#checks').innerText.trim()") == "a band"
     browser.page.emulate_media(media="screen")
 
 

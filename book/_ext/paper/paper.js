@@ -8,8 +8,9 @@ const Paper = {
   base: (page) => new URL(`../${page.dataset.page}.html`, location.href),
 
   async prepare() {
-    // Of the site: what leads around a page, and marks of what can be folded.
-    const gone = ".headerlink, button, input, [hidden], .sd-summary-state-marker, .take-along, script, link";
+    // Of the site: what leads around a page, marks of what can be folded, and of the checks all but their tables.
+    const checks = "#checks .cell_input, #checks .cell_output > .stream";
+    const gone = `.headerlink, button, input, [hidden], .sd-summary-state-marker, .take-along, script, link, ${checks}`;
     for (const one of document.querySelectorAll(`section.page :is(${gone})`)) one.remove();
     Paper.unfold();
     for (const strip of document.querySelectorAll(".book-frames .strip")) await Paper.still(strip);
