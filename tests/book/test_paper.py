@@ -34,7 +34,8 @@ SECOND = """<section id="second"><h1>2. Second</h1><p id="place">Here.</p>
 <figure>%s<figcaption>What moves. Drag the slider, or press play.</figcaption></figure>
 <div class="math" id="equation-e"><span class="eqno">(2.1)</span>\\[\\mathbb{E}[x] = 0\\]</div>
 <section id="checks"><div class="cell"><div class="cell_input">code of a check</div><div class="cell_output">
-<div class="output stream">line of a check</div><table><tr><td>a band</td></tr></table></div></div></section></section>"""
+<div class="output stream">line of a check</div><table><tr><td>a band</td></tr></table></div></div>
+</section></section>"""
 
 
 def make_frames() -> str:
