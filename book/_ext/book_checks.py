@@ -1,7 +1,8 @@
 """Fold the section `Checks` of a chapter, and say under its title how many results of its run lie in their bands.
 
 The line under the title leads to the section. The script `checks.js` opens the fold for a link that leads into it, and
-for printing; without it, the fold opens by hand. A folded cell is named as it is in Colab, by its line `# @title`.
+for printing; without it, the fold opens by hand. A folded cell is named as it is in Colab, by its line `# @title`; the
+code of a figure or table is folded below it, since a reader looks first.
 """
 
 import json
@@ -9,6 +10,7 @@ import re
 from pathlib import Path
 
 from docutils import nodes
+from myst_nb.sphinx_ import HideCodeCellNode
 
 from helpers.book.bands import WITHIN
 from tools.notebook_files import read, verdict_lines
@@ -26,16 +28,24 @@ def close_fold(self, node):
     self.body.append("</details>\n")
 
 
+def find_title(cell):
+    """What a folded cell is called; None where it is not folded."""
+    if title := re.match(r"# @title (.+)", "".join(cell["source"])):
+        return title[1].strip()
+    if "hide-input" in cell["metadata"].get("tags", []):
+        return f"Code of this {'figure' if 'figure' in cell['metadata'].get('mystnb', {}) else 'output'}"
+    return None
+
+
 def name_folds(app, docname, source):
-    """Name each folded cell by its title, in place of "Show code cell content"."""
+    """Name each folded cell by its title, or by what its code draws, in place of "Show code cell content"."""
     if Path(app.env.doc2path(docname)).suffix != ".ipynb":
         return
     notebook = json.loads(source[0])
     for cell in notebook["cells"]:
-        text = "".join(cell["source"])
-        if cell["cell_type"] == "code" and (title := re.match(r"# @title (.+)", text)):
+        if cell["cell_type"] == "code" and (title := find_title(cell)):
             about = cell["metadata"].setdefault("mystnb", {})
-            about["code_prompt_show"] = about["code_prompt_hide"] = title[1].strip()
+            about["code_prompt_show"] = about["code_prompt_hide"] = title
     source[0] = json.dumps(notebook, ensure_ascii=False)
 
 
@@ -75,10 +85,18 @@ def fold_checks(app, doctree):
     section += fold
 
 
+def show_before_code(app, doctree, docname):
+    """Put what a cell shows before its folded code."""
+    for cell in doctree.findall(nodes.container):
+        if "tag_hide-input" in cell["classes"]:
+            cell.children.sort(key=lambda child: isinstance(child, HideCodeCellNode))
+
+
 def setup(app):
     skip = (lambda self, node: None, lambda self, node: None)
     app.add_node(Fold, html=(open_fold, close_fold), text=skip, latex=skip, man=skip, texinfo=skip)
     app.add_js_file("checks.js", loading_method="defer")
     app.connect("source-read", name_folds)
     app.connect("doctree-read", fold_checks, priority=600)  # after book_stale, which asks for the section
+    app.connect("doctree-resolved", show_before_code)  # MyST-NB has folded the code by then
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -8,6 +8,8 @@ import book_checks
 import pytest
 from chapter_edits import printing
 from docutils import nodes
+from docutils.utils import new_document
+from myst_nb.sphinx_ import HideCodeCellNode
 from nbformat.v4 import new_notebook
 
 from tools.notebook_files import write
@@ -58,9 +60,22 @@ def test_a_folded_cell_is_named_by_its_title(app: SimpleNamespace) -> None:
     cells = [
         {"cell_type": "code", "source": ["# @title Sizes\n", "x = 1"], "metadata": {"mystnb": {"a": 1}}},
         {"cell_type": "code", "source": "x = 1", "metadata": {}},
+        {"cell_type": "code", "source": "x = 1", "metadata": {"tags": ["hide-input"], "mystnb": {"figure": {}}}},
+        {"cell_type": "code", "source": "x = 1", "metadata": {"tags": ["hide-input"]}},
     ]
     source = [json.dumps({"cells": cells})]
     book_checks.name_folds(app, "small", source)
-    named, other = json.loads(source[0])["cells"]
+    named, other, figure, table = json.loads(source[0])["cells"]
     assert named["metadata"]["mystnb"] == {"a": 1, "code_prompt_show": "Sizes", "code_prompt_hide": "Sizes"}
     assert other == cells[1]
+    told = [one["metadata"]["mystnb"]["code_prompt_show"] for one in (figure, table)]
+    assert told == ["Code of this figure", "Code of this output"]
+
+
+def test_what_a_cell_shows_comes_before_its_folded_code() -> None:
+    document = new_document("x")
+    for name in ("tag_hide-input", "tag_hide-cell"):
+        document += nodes.container("", HideCodeCellNode(), nodes.figure(), classes=["cell", name])
+    book_checks.show_before_code(None, document, "x")
+    shown, other = ([type(child) for child in cell.children] for cell in document.children)
+    assert (shown, other) == ([nodes.figure, HideCodeCellNode], [HideCodeCellNode, nodes.figure])
