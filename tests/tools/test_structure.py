@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "book.bands": {"book.full_runs", "book.verdicts"},
     "book.records": {"book.bands", "book.full_runs"},
     "book.widgets": {"book.page", "plotting"},
+    "book.prompts": {"book.page"},
     "book.service": {"data", "models", "networks", "training"},
     "book.score_samples": {"checks", "data", "metrics", "scorecard"},
 }
@@ -50,6 +51,7 @@ EXPECTED = {
     "book.doctor",
     "book.full_runs",
     "book.page",
+    "book.prompts",
     "book.records",
     "book.runtime",
     "book.score_samples",
@@ -58,7 +60,7 @@ EXPECTED = {
     "book.widgets",
 }
 MAX_LINES = 220  # of a module
-MAX_TAUGHT, MAX_BOOK = 1_320, 1_200  # of what chapters teach, three models by now; of what holds the book together
+MAX_TAUGHT, MAX_BOOK = 1_320, 1_260  # of what chapters teach, three models by now; of what holds the book together
 
 
 def parsed(path: Path) -> ast.Module:
