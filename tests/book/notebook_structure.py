@@ -203,6 +203,8 @@ def alternative_texts(cell: NotebookNode) -> Iterator[str]:
         for element in re.findall(r"<img\b[^>]*>", shown.get("text/html", "")):
             told = re.search(r'\balt="([^"]*)"', element)
             yield html.unescape(told[1]) if told else ""
+        if "book-heat" in shown.get("text/html", ""):  # bars of HTML, which say their words and shares themselves
+            yield shown.get("text/plain", "")
 
 
 def figures(notebook: NotebookNode) -> list[str]:

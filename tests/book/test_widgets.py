@@ -1,10 +1,12 @@
 """What a reader touches, in a real browser and from the disk: JavaScript and Keras agree on the same weights."""
 
 import base64
+import html
 import io
+import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from keras import layers
 from PIL import Image
 
 from helpers import networks
-from helpers.book import page, widgets
+from helpers.book import page, temperature, widgets
 from tools.notebook_files import ROOT, chapters, code_cells, read
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -300,30 +302,150 @@ def test_a_walk_stands_where_the_slider_cannot_work(
     assert tab.locator(".told").text_content().startswith("5 steps: ")
 
 
+# The temperature.
+
+BEHIND = ("The", "Look & see", "in the")
+WORDS = ("", "\n", " the", '"<b>', *(f" word{place}" for place in range(56)))
+LOGITS = dict(zip(BEHIND, np.random.default_rng(5).normal(0, 3, (3, 60)), strict=True))
+
+
+@pytest.fixture
+def heat(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The output of three beginnings with sixty tokens."""
+    outputs: list[str] = []
+    monkeypatch.setattr("IPython.display.display", lambda output, raw: outputs.append(output["text/html"]))
+    temperature.show_temperature(LOGITS, WORDS, "Look.")
+    return outputs[0]
+
+
+def assert_heated(tab: Any, logits: np.ndarray, words: Sequence[str], warmth: float) -> None:
+    """Bars, shares and words are what NumPy finds for a row of logits at a temperature."""
+    scaled = logits.astype(np.float32).astype(float) / warmth
+    shares = np.exp(scaled - scaled.max())
+    shares /= shares.sum()
+    order = np.argsort(-scaled, kind="stable")
+    expected = np.array([*shares[order[:8]], shares[order[8:]].sum()])
+    rows = tab.locator("li")
+    found = rows.evaluate_all("all => all.map(one => Number(one.style.getPropertyValue('--share')))")
+    assert found == pytest.approx(expected, abs=TOLERANCE)
+    shown = [word.replace(" ", "␣").replace("\n", "¶") or "∅" for word in (words[token] for token in order[:8])]
+    assert rows.locator("code").all_text_contents() == [*shown, f"{len(words) - 8} others"]
+    told = [float(one.removesuffix(" %")) for one in rows.locator("span").all_text_contents()]
+    assert told == pytest.approx(100 * expected, abs=0.0501)
+    track = rows.evaluate_all(
+        "all => all.map(({children: [word, bar, share]}) => bar.getBoundingClientRect().width"
+        " / (share.getBoundingClientRect().left - bar.getBoundingClientRect().left))"
+    )
+    assert np.argmax(track) == np.argmax(expected)  # the longest bar is that of the largest share
+    held = np.searchsorted(shares[order].cumsum(), 0.9) + 1
+    entropy = -np.sum(shares * np.log2(np.maximum(shares, 1e-300)))
+    pattern = rf"temperature {warmth:.2f}: (\d+) of {len(words)} tokens holds? 90 %, entropy (\d+\.\d\d) bits"
+    count, bits = re.fullmatch(pattern, tab.locator(".told").text_content()).groups()
+    assert int(count) == held
+    assert float(bits) == pytest.approx(entropy, abs=0.00501)
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_shares_follow_the_temperature(open_page: Callable[..., Any], heat: str, width: int) -> None:
+    tab = open_page(heat, viewport={"width": width, "height": 900})
+    slider, choice = tab.get_by_label("Temperature"), tab.get_by_label("Text so far")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert_heated(tab, LOGITS["The"], WORDS, 1.0)
+    tab.keyboard.press("Tab")
+    assert choice.evaluate("one => one === document.activeElement")
+    tab.keyboard.press("Tab")
+    assert slider.evaluate("one => one === document.activeElement")
+    assert slider.evaluate("one => getComputedStyle(one).outlineStyle") == "solid"
+    for key, warmth in (("ArrowRight", 1.05), ("Home", 0.1), ("End", 3.0), ("ArrowLeft", 2.95)):
+        tab.keyboard.press(key)
+        assert_heated(tab, LOGITS["The"], WORDS, warmth)
+        assert slider.get_attribute("aria-valuetext") == f"{warmth:.2f}"
+    for name in reversed(BEHIND):
+        choice.select_option(name)
+        assert tab.locator(".begun").text_content() == name
+        assert_heated(tab, LOGITS[name], WORDS, 2.95)
+    box = slider.bounding_box()
+    tab.mouse.click(box["x"] + 2, box["y"] + box["height"] / 2)
+    assert_heated(tab, LOGITS["The"], WORDS, 0.1)
+    assert tab.evaluate(LEFT) == []
+
+
+def test_twenty_draws_follow_the_shares(open_page: Callable[..., Any], heat: str) -> None:
+    drawn = []
+    for _ in range(2):
+        tab = open_page(heat)
+        told, press = tab.locator(".drawn"), tab.get_by_role("button", name="Draw 20")
+        counts: dict[str, int] = {}
+        for _ in range(50):
+            press.click()
+            head, _, items = told.text_content().partition(": ")
+            pairs = [item.rsplit(" ×", 1) for item in items.split(", ")]
+            assert head == f"20 draws, {len(pairs)} different"
+            assert sum(int(count) for _, count in pairs) == 20
+            for word, count in pairs:
+                counts[word] = counts.get(word, 0) + int(count)
+        drawn.append(counts)
+        tab.get_by_label("Temperature").press("ArrowLeft")
+        assert told.text_content() == ""  # what was drawn belongs to another temperature
+    assert drawn[0] == drawn[1]  # the generator has a seed
+    shares = np.exp(LOGITS["The"]) / np.exp(LOGITS["The"]).sum()
+    likely = int(np.argmax(shares))
+    error = 4 * np.sqrt(shares[likely] * (1 - shares[likely]) / 1_000)
+    assert drawn[0][WORDS[likely].replace(" ", "␣")] / 1_000 == pytest.approx(shares[likely], abs=error)
+
+
+def test_shares_stand_where_no_script_runs(open_page: Callable[..., Any], heat: str) -> None:
+    tab = open_page(heat, java_script_enabled=False)
+    assert tab.get_by_role("listitem").count() == 9
+    assert tab.locator("li").first.is_visible()
+    assert tab.locator(".controls").is_hidden()
+    assert tab.locator(".drawn").is_hidden()
+    still = tab.locator(".heat").inner_text()
+    running = open_page(heat)
+    running.locator(".controls").evaluate("one => { one.hidden = true; }")
+    running.locator(".drawn").evaluate("one => { one.hidden = true; }")
+    assert running.locator(".heat").inner_text() == still
+
+
+def test_two_temperatures_do_not_meet(open_page: Callable[..., Any], heat: str) -> None:
+    tab = open_page(heat + heat)
+    tab.get_by_label("Temperature").nth(1).press("End")
+    told = [one.partition(":")[0] for one in tab.locator(".told").all_text_contents()]
+    assert told == ["temperature 1.00", "temperature 3.00"]
+    assert tab.evaluate(LEFT) == []
+
+
 # The chapters.
 
-CHAPTERS = ("flow", "vae")
+CHAPTERS = ("flow", "large_models", "vae")
 
 
 def stored_widget(chapter: str) -> str:
-    """The one output of a chapter that holds a network."""
+    """The one output of a chapter that a reader touches, beyond frames."""
     outputs = [output for cell in code_cells(read(ROOT / "notebooks" / f"{chapter}.ipynb")) for output in cell.outputs]
     pages = [output.get("data", {}).get("text/html", "") for output in outputs]
-    (stored,) = [one for one in pages if 'class="weights"' in one]
+    (stored,) = [one for one in pages if 'class="weights"' in one or "data-logits" in one]
     return stored
 
 
 def test_each_chapter_with_a_widget_is_tested() -> None:
-    calls = r"widgets\.show_(?:plane|steps)\("
+    calls = r"(?:widgets\.show_(?:plane|steps)|temperature\.show_temperature)\("
     found = [path.stem for path in chapters() if any(re.search(calls, cell.source) for cell in code_cells(read(path)))]
     assert tuple(found) == CHAPTERS
 
 
-@pytest.mark.parametrize(("chapter", "files"), [("flow", "steps"), ("vae", "plane")])
-def test_a_chapter_brings_scripts_and_style_as_they_stand(chapter: str, files: str) -> None:
+@pytest.mark.parametrize(
+    ("chapter", "files"),
+    [
+        ("flow", ("network.js", "steps.js", "steps.css")),
+        ("large_models", ("heat.js", "heat.css")),
+        ("vae", ("network.js", "plane.js", "plane.css")),
+    ],
+)
+def test_a_chapter_brings_scripts_and_style_as_they_stand(chapter: str, files: tuple[str, ...]) -> None:
     """No digest covers them, so here is said who has to run `make execute` after a change."""
     stored = stored_widget(chapter)
-    for name in ("network.js", f"{files}.js", f"{files}.css"):
+    for name in files:
         assert page._read(name) in stored, f"{name} has changed: make execute CHAPTER={chapter}"
 
 
@@ -348,3 +470,19 @@ def test_the_flow_of_the_chapter_walks_where_points_stood(open_page: Callable[..
     tab.get_by_label("Number of steps").press("Home")
     middle = np.array(re.findall(r"M(-?\d+) (-?\d+)", tab.locator(".ends").get_attribute("d"))).astype(int)
     assert np.abs(middle - 210).max() < 15  # in one step all go to the mean of the data
+
+
+def test_the_temperature_of_the_chapter_holds_what_stood_there(open_page: Callable[..., Any]) -> None:
+    stored = stored_widget("large_models")
+    words = json.loads(html.unescape(re.search(r'data-tokens="([^"]*)"', stored)[1]))
+    logits = np.frombuffer(base64.b64decode(re.search(r'data-logits="([^"]*)"', stored)[1]), "<f4").reshape(6, -1)
+    assert logits.shape == (6, len(words)) == (6, 512)
+    tab = open_page(stored)
+    assert re.findall(r"--share:([\d.]+)", stored) == tab.locator("li").evaluate_all(
+        "all => all.map(one => one.style.getPropertyValue('--share'))"
+    )
+    for place, row in enumerate(logits):
+        tab.get_by_label("Text so far").select_option(index=place)
+        for key, warmth in (("Home", 0.1), ("End", 3.0)):
+            tab.get_by_label("Temperature").press(key)
+            assert_heated(tab, row, words, warmth)

@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "book.full_runs": {"book.page"},
     "book.bands": {"book.full_runs", "book.verdicts"},
     "book.records": {"book.bands", "book.full_runs"},
+    "book.temperature": {"book.page"},
     "book.widgets": {"book.page", "plotting"},
     "book.prompts": {"book.page"},
     "book.service": {"data", "models", "networks", "training"},
@@ -56,11 +57,12 @@ EXPECTED = {
     "book.runtime",
     "book.score_samples",
     "book.service",
+    "book.temperature",
     "book.verdicts",
     "book.widgets",
 }
 MAX_LINES = 220  # of a module
-MAX_TAUGHT, MAX_BOOK = 1_320, 1_260  # of what chapters teach, three models by now; of what holds the book together
+MAX_TAUGHT, MAX_BOOK = 1_320, 1_320  # of what chapters teach, three models by now; of what holds the book together
 
 
 def parsed(path: Path) -> ast.Module:
