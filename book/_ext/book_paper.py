@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
+from book_card import SIDES
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +21,6 @@ FOLDER = Path(__file__).parent / "paper"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 OPTIONS = ("--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND")  # no host can be reached
 PATIENCE = 600_000  # milliseconds: for all formulas of the book, on a slow machine
-PICTURES = {"real_digits": "Written by people", "conditional_GAN": "Made by a network"}
 SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
 
 
@@ -83,7 +83,9 @@ def find_browser() -> str:
     """The path of a Chromium-like browser. Raises PaperError where there is none."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
-        raise PaperError("no browser: install chromium, or put one of these on the PATH: " + ", ".join(BROWSERS))
+        raise PaperError(
+            "no browser: `apt-get install chromium` brings one, or put one of these on the PATH: " + ", ".join(BROWSERS)
+        )
     return path
 
 
@@ -109,4 +111,4 @@ def open_document(site: Path, html: str) -> Iterator[Page]:
 
 def find_pictures(root: Path = ROOT) -> dict[Path, str]:
     """The two pictures of the cover, with what is said below each."""
-    return {root / "results" / "full" / "gan_mnist" / f"{name}.png": told for name, told in PICTURES.items()}
+    return {root / "results" / "full" / "gan_mnist" / f"{name}.png": told for name, told in SIDES.items()}

@@ -1,13 +1,12 @@
 """A page of the site as a reader's browser shows it: Debian's Chromium, or whichever there is, driven by Playwright.
 
-`python tests/book/site_browser.py _build/html FOLDER` takes a picture of every page: light and dark, wide and narrow.
-`python tests/book/site_browser.py _build/html book/_pictures/site.png` takes the one in the README.
+`PYTHONPATH=book/_ext python tests/book/site_browser.py _build/html FOLDER` takes a picture of every page: light and
+dark, wide and narrow; with book/_pictures/site.png for the folder, the one in the README.
 """
 
 import contextlib
 import functools
 import http.server
-import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,16 +14,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from book_paper import find_browser
 from playwright.sync_api import ConsoleMessage, Page, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-MISSING = "no browser: `apt-get install chromium` brings one, or put one of these on the PATH: " + ", ".join(NAMES)
 OPTIONS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no other host can be reached
 )
+# A page of a test's own: what stands before its body, and the names that its scripts have left in the window.
+HEAD = '<!doctype html><meta charset="utf-8"><title>x</title><link rel="icon" href="data:,">'
+HEAD += "<script>var before = Object.getOwnPropertyNames(window)</script>"
+LEFT = "Object.getOwnPropertyNames(window).filter(name => !before.includes(name))"
 HEIGHT = 900  # of the window
 PATIENCE = 120_000  # milliseconds: a page that takes a second does so on a machine of its own
 SETTLED = "() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true"
@@ -37,11 +39,6 @@ LATE = 100  # milliseconds in which a page may still ask for something, or compl
 SLIDE = 300  # milliseconds in which the theme's sidebars come and go
 # The theme's own word for light and dark; a page without the theme has none.
 IN_THEME = "theme => [undefined, theme].includes(document.documentElement.dataset.theme)"
-
-
-def find_chromium() -> str | None:
-    """Return the path of a Chromium-like browser, or None."""
-    return next((path for path in map(shutil.which, NAMES) if path), None)
 
 
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -144,11 +141,8 @@ class Browser:
 
 @contextlib.contextmanager
 def open_browser() -> Iterator[Browser]:
-    """Yield a browser. Raises RuntimeError where there is none."""
-    path = find_chromium()
-    if path is None:
-        raise RuntimeError(MISSING)
-    browser = Browser(path)
+    """Yield a browser. Raises PaperError where there is none."""
+    browser = Browser(find_browser())
     try:
         yield browser
     finally:

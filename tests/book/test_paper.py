@@ -61,14 +61,6 @@ def small_book(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def needs_browser() -> None:
-    try:
-        book_paper.find_browser()
-    except PaperError as error:
-        pytest.skip(str(error))
-
-
 # The book itself.
 
 
@@ -124,7 +116,7 @@ def test_without_a_site_or_a_browser_one_line_says_so(tmp_path, monkeypatch):
     with pytest.raises(PaperError, match="build the site first, with `make book`"):
         book_paper.read_article(tmp_path, "book/intro")
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(PaperError, match="no browser: install chromium"):
+    with pytest.raises(PaperError, match="no browser: `apt-get install chromium`"):
         book_paper.find_browser()
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from site_browser import LEFT
 
 from helpers.book import page
 from tests.book.test_page_code import names_of
-from tests.book.test_widgets import LEFT, chromium, open_page  # noqa: F401  fixtures
 from tools.notebook_files import ROOT, code_cells, read
 
 PATH = ROOT / "notebooks" / "prompting.ipynb"
@@ -48,7 +48,7 @@ def test_the_page_has_script_and_style_as_they_stand(stored: str) -> None:
 
 
 @pytest.mark.runs_chapters
-def test_the_page_shows_what_the_model_says(open_page: Callable[..., Any], stored: str) -> None:  # noqa: F811
+def test_the_page_shows_what_the_model_says(open_page: Callable[..., Any], stored: str) -> None:
     names = names_of(PATH)
     reader, seen = names["build_reader"]()
     reader.set_weights(names["shipped"])
@@ -81,7 +81,7 @@ def test_the_page_shows_what_the_model_says(open_page: Callable[..., Any], store
 
 @pytest.mark.parametrize("width", [1280, 375])
 def test_the_prompt_follows_the_keyboard(
-    open_page: Callable[..., Any],  # noqa: F811
+    open_page: Callable[..., Any],
     stored: str,
     width: int,
 ) -> None:
@@ -112,7 +112,7 @@ def test_the_prompt_follows_the_keyboard(
     assert tab.evaluate(LEFT) == []
 
 
-def test_what_stands_first_is_what_the_script_draws(open_page: Callable[..., Any], stored: str) -> None:  # noqa: F811
+def test_what_stands_first_is_what_the_script_draws(open_page: Callable[..., Any], stored: str) -> None:
     tab = open_page(stored + stored)
     first, second = (tab.locator(".tokens").nth(place) for place in (0, 1))
     assert first.inner_html() == second.inner_html()
@@ -123,7 +123,7 @@ def test_what_stands_first_is_what_the_script_draws(open_page: Callable[..., Any
     assert (second.inner_text(), tab.locator(".told").nth(1).text_content()) == before
 
 
-def test_a_prompt_stands_where_no_script_runs(open_page: Callable[..., Any], stored: str) -> None:  # noqa: F811
+def test_a_prompt_stands_where_no_script_runs(open_page: Callable[..., Any], stored: str) -> None:
     tab = open_page(stored, java_script_enabled=False)
     assert tab.locator(".controls").is_hidden()
     assert tab.locator(".tokens li").count() == 35

@@ -5,9 +5,7 @@ import html
 import io
 import json
 import re
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -15,51 +13,13 @@ import numpy as np
 import pytest
 from keras import layers
 from PIL import Image
+from site_browser import LEFT
 
 from helpers import networks
 from helpers.book import page, temperature, widgets
 from tools.notebook_files import ROOT, chapters, code_cells, read
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-HEAD = '<!doctype html><meta charset="utf-8"><title>x</title><link rel="icon" href="data:,">'
-HEAD += "<script>var before = Object.getOwnPropertyNames(window)</script>"
-LEFT = "Object.getOwnPropertyNames(window).filter(name => !before.includes(name))"
 TOLERANCE = 1e-4  # of JavaScript against Keras, on the same weights
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    path = next((path for path in map(shutil.which, NAMES) if path), None)
-    if path is None:
-        pytest.skip(f"no browser: looked for {', '.join(NAMES)}")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """A function that opens HTML from the disk; at the end the page has said nothing and asked for no other file."""
-    opened, said = [], []
-
-    def open_one(body: str, script: str = "", **options: Any) -> Any:
-        place = tmp_path / f"page{len(opened)}.html"
-        place.write_text(HEAD + body, encoding="utf-8")
-        tab = chromium.new_page(**options)
-        tab.add_init_script(script)
-        tab.on("console", lambda message: said.append(message.text))
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.on("request", lambda asked: said.append(asked.url) if not asked.url.startswith("data:") else None)
-        opened.append((tab, place.as_uri()))
-        tab.goto(place.as_uri())
-        return tab
-
-    yield open_one
-    for tab, _ in opened:
-        tab.close()
-    assert said == [address for _, address in opened]
 
 
 def randomised(model: keras.Model) -> keras.Model:

@@ -126,6 +126,15 @@ def test_one_version_is_never_written_twice(folder: Path) -> None:
     assert (folder / "generator.keras").read_bytes() == before
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """What is started in the background of a shell ignores Ctrl-C, and so does all that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_the_command_serves_and_stops(folder: Path) -> None:
     """As a user starts it, with a version that is there; Ctrl-C ends it without a traceback."""
     command = [sys.executable, "-m", "helpers.book.service", str(folder), "--port", "0"]
@@ -136,7 +145,10 @@ def test_the_command_serves_and_stops(folder: Path) -> None:
         assert port is not None
         assert ask(int(port[1]), "POST", "/draw", {"seed": 3})[0] == 200
         process.send_signal(signal.SIGINT)
-        told, errors = process.communicate(timeout=20)
+        try:
+            told, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert (process.returncode, told) == (0, "Stopped.\n")
     assert "Traceback" not in errors
 
