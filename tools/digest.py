@@ -5,6 +5,8 @@ assignments, one by one; a module that is handed on as a whole, or asked by `get
 does besides (calls, loops) counts as soon as any of its names is reached. Trees are compared: comments, docstrings,
 layout, type hints and the messages of exceptions do not count. The config cell is run, and its values count, for the
 one profile. The versions that requirements.txt pins count, and the bytes of shipped weights that are named.
+Doors do not count, which let through what they are given or raise: helpers.checks, and bare calls of any `check_...` or
+`_check_...`. Nor does what carries a training from one process to the next: tests hold that it ends with the same bits.
 
 - outputs: all cells but the setup cell, in quick, and the records that cells with `{"record": NAME}` show: a page that
   shows a record is out of date when the record is measured again.
@@ -32,7 +34,8 @@ from tools.notebook_files import ROOT, book_metadata, chapters, code_cells, only
 
 PACKAGES = ("helpers", "studies", "tools")
 SHOWING = ("helpers.plotting", "helpers.book")
-NEVER = ("tools.digest",)  # a study may name it, but measures nothing with it
+NEVER = ("tools.digest", "helpers.checks")  # a study may name the first, but measures nothing with it
+CARRIES = {("helpers.training", name) for name in ("Checkpoint", "save_state", "restore_state")}
 PINNED = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
 WHERE_USED = ("torch", "pandas")  # packages whose version counts for code that names them only
 KINDS = ("outputs", "quick", "full")
@@ -165,7 +168,7 @@ class Code:
         while waiting:
             module, name = one = waiting.pop()
             left_out = any(module == other or module.startswith(f"{other}.") for other in (*without, *NEVER))
-            if one in found or one in aside or left_out or self._find_module(module) is None:
+            if one in found or one in aside | CARRIES or left_out or self._find_module(module) is None:
                 continue
             every.append(self._cut(module, name))
             found[one] = every[-1].digest
@@ -409,12 +412,18 @@ def _is_main_guard(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.If) and ast.unparse(statement.test) == "__name__ == '__main__'"
 
 
+def _is_door(name: str) -> bool:
+    return name.lstrip("_").startswith("check_")
+
+
 class _Strip(ast.NodeTransformer):
-    """Takes away what does not count: docstrings, type hints, messages of exceptions."""
+    """Takes away what does not count: docstrings, type hints, messages of exceptions, doors."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if is_text else self.generic_visit(node)
+        called = node.value.func if isinstance(node.value, ast.Call) else None
+        is_door = _is_door(getattr(called, "attr", getattr(called, "id", "")))
+        return None if is_text or is_door else self.generic_visit(node)
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
         node.annotation = None
@@ -432,6 +441,8 @@ class _Strip(ast.NodeTransformer):
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         fields = tuple(ast.unparse(one.target) for one in node.body if isinstance(one, ast.AnnAssign))
         self.generic_visit(node)
+        named = {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
+        node.body = [one for one in node.body if not _is_door(name := getattr(one, "name", "")) or name in named]
         if re.search("dataclass|NamedTuple", " ".join(map(ast.unparse, (*node.decorator_list, *node.bases)))):
             node.body.append(ast.Expr(ast.Constant(fields)))  # there an annotation makes a field
         return node

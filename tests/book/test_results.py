@@ -1,9 +1,7 @@
 """The stored records and bands: whole, true to one another, and of code that git can find."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from helpers.book import records
 from helpers.book.bands import MINIMUM_SEEDS, WITHIN, form_band
 from tools import measure, recording
+from tools.digest import Code
 from tools.notebook_files import ROOT, chapters, read
 
 
@@ -27,8 +26,8 @@ def read_stored(root: Path) -> dict[str, dict]:
 
 
 def find_unfounded(root: Path, scratch: Path) -> list[str]:
-    """The records and bands whose digest the code of their commit does not have, by that commit's own tools."""
-    of_commits: dict[str, dict[str, str]] = {}
+    """The records and bands whose digest the code of their commit does not have."""
+    of_commits: dict[str, Code] = {}
     wrong = []
     for name, stored in read_stored(root).items():
         if not isinstance(stored.get("machine"), dict):
@@ -38,12 +37,15 @@ def find_unfounded(root: Path, scratch: Path) -> list[str]:
             tree.mkdir(parents=True, exist_ok=True)
             archive = subprocess.run(["git", "-C", root, "archive", commit], check=True, capture_output=True).stdout
             subprocess.run(["tar", "-x", "-C", tree], input=archive, check=True)
-            command, environment = [sys.executable, "-m", "tools.digest"], {**os.environ, "PYTHONPATH": str(tree)}
-            told = subprocess.run(command, cwd=tree, env=environment, check=True, capture_output=True, text=True)
-            of_commits[commit] = json.loads(told.stdout)
-        if of_commits[commit].get(name.removesuffix(", bands")) != stored["digest"]:
+            of_commits[commit] = Code(tree)
+        if find_digest(of_commits[commit], *name.removesuffix(", bands").split()) != stored["digest"]:
             wrong.append(name)
     return wrong
+
+
+def find_digest(code: Code, kind: str, name: str) -> str:
+    """The digest that a tree has for quick or full of a chapter, or for a study."""
+    return code.digest_study(name) if kind == "study" else code.digest_chapter(name, kind)
 
 
 def test_the_code_of_every_record_and_band_is_in_its_commit(tmp_path: Path) -> None:

@@ -102,6 +102,8 @@ def make_book(tmp_path: Path) -> Callable[..., Path]:
             "helpers/second.py": SECOND,
             "helpers/third.py": THIRD,
             "helpers/whole.py": WHOLE,
+            "helpers/checks.py": "def check_it(x):\n    return x\n",
+            "helpers/training.py": "class Checkpoint:\n    every = 1\n",
             "helpers/plotting.py": "def draw():\n    return 1\n",
             "studies/small.py": STUDY,
             "studies/of_cells.py": OF_CELLS,

@@ -42,6 +42,8 @@ FIRST, NOTEBOOK = "helpers/first.py", "notebooks/toy.ipynb"
         (FIRST, "size = 3", "size: int = 3\n    scale: float"),
         (FIRST, "left: int", "left: float"),
         (FIRST, "UNUSED = 4", "UNUSED = 5"),
+        (FIRST, "local = renamed(x)", "second.check_size(x)\n    self._check_size(x)\n    local = renamed(x)"),  # doors
+        (FIRST, "size = 3", "size = 3\n\n    def _check_size(self):\n        return 1"),
         (FIRST, "return second.other()", "return second.describe(1)"),
         ("helpers/second.py", "return str(x)", "return repr(x)"),  # named by a message only
         ("helpers/third.py", "DEPTH = 1", "DEPTH = 1\nWIDTH = 2"),
@@ -72,6 +74,8 @@ REACHED = {*CHAPTER, STUDY}
         (FIRST, "left: int", "left: int\n    middle: int", REACHED),
         (FIRST, "right: int = 2", "right: int = 3", REACHED),
         (FIRST, "size = 3", "size = 4", REACHED),
+        (FIRST, "size = 3", "size = 3\n\n    def measure_size(self):\n        return 1", REACHED),
+        (FIRST, "math.sqrt(local)", "math.sqrt(check_it(local))", REACHED),
         ("helpers/third.py", "DEPTH = 1", "DEPTH = 2", REACHED),
         ("helpers/third.py", "x + DEPTH", "x - DEPTH", REACHED),
         ("requirements.txt", "tensorflow==2.20.0", "tensorflow==2.21.0", ALL),
@@ -96,6 +100,8 @@ def test_what_measures_is_noticed_where_it_is_reached(
 @pytest.mark.parametrize(
     ("cell", "file", "old", "new", "noticed"),
     [
+        ("from helpers import checks\nx = checks.check_it(1)", "helpers/checks.py", "return x", "return x or 1", set()),
+        ("from helpers import training\ntraining.Checkpoint()", "helpers/training.py", "every = 1", "every = 2", set()),
         ("getattr(whole, 'one')()", "helpers/whole.py", "return 1", "return 2", CHAPTER),
         ("whole.two()", "results/weights/toy.npz", "weights", "other", CHAPTER),
         ("whole.one()", "results/weights/toy.npz", "weights", "other", set()),
