@@ -12,13 +12,14 @@ STUDY ?=
 # Not from the environment, where some systems keep a NAME of their own
 NAME :=
 AFTER :=
+ONLY :=
 PYTHON ?=
 export PYTHON
 # Each file of tests stays in one process, and each chapter in one kernel.
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor book lint unit new-chapter chapter test lab execute bands full studies fresh benchmark breakages gpu serve score colab-test links plain-sphinx pdf epub publish push-colab publish-rehearsal set-repository clean
+.PHONY: help doctor book lint unit new-chapter chapter test lab execute bands full studies fresh benchmark breakages soak gpu serve score colab-test links plain-sphinx pdf epub publish push-colab publish-rehearsal set-repository clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -93,6 +94,9 @@ breakages: .venv/.installed ## break the code on purpose and show which check ca
 
 gpu: .venv/.installed ## run gan, vae and flow in full on this machine's GPU, minutes, for the page of costs (MNIST_NPZ=path, or a download)
 	$(BIN)/python -m tools.gpu $(CHAPTER)
+
+soak: .venv/.installed .venv/.torch ## kill, starve, fuzz and repeat, hours, for the page of promises (ONLY=kill: the tests so named)
+	$(PYTEST) --soak -m soak $(if $(ONLY),-k "$(ONLY)") --durations 10 tests
 
 colab-test: .venv/.installed .venv-colab/.installed ## play a Colab session of every chapter
 	$(BIN)/pytest --numprocesses 2 -m "slow or not slow" tests/tools/test_colab.py

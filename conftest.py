@@ -1,4 +1,4 @@
-"""One environment for every test process and notebook kernel; `--chapter`; and, at the end, what the tests cost.
+"""One environment for every test process and notebook kernel; `--chapter`, `--soak`; and, at the end, what tests cost.
 
 It stands in the root so that `pytest notebooks/vae.ipynb` alone gets it too.
 """
@@ -29,8 +29,9 @@ WORKERS: list[dict] = []  # what each worker said of itself when it ended
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds `--chapter`."""
+    """Adds `--chapter` and `--soak`."""
     parser.addoption("--chapter", metavar="NAME", help="only what concerns this chapter of the book")
+    parser.addoption("--soak", action="store_true", help="tests marked soak in their long form, and keep their figures")
 
 
 # What runs
@@ -124,6 +125,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         told = f"{cost['name']} grew to {cost['own']:.1f} GB ({where}), the largest process that it started to"
         terminalreporter.line(f"{told} {cost['started']:.1f} GB")
     name_pages(terminalreporter)
+    if config.getoption("soak"):
+        keep_figures(terminalreporter)
     if config.args_source == pytest.Config.ArgsSource.TESTPATHS:
         name_stale(terminalreporter)
 
@@ -143,6 +146,18 @@ def name_pages(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.line(f"{len(pages)} pages, {asked} rules of axe: findings: {told}")
     for page in sorted(pages, key=lambda page: -page["bytes"])[:HEAVIEST]:
         terminalreporter.line(f"{page['bytes'] / 1e3:7.0f} kB in {page['requests']} requests  {page['name']}")
+
+
+def keep_figures(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints and stores what the long tests have counted; the page of promises shows it."""
+    from tests.soaking import find_figures, store_figures  # here, because only this process and `make soak` need it
+
+    found = find_figures(terminalreporter.stats.get("passed", []))
+    terminalreporter.section("promises")
+    for promise, one in found.items():
+        told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in one["figures"].items())
+        terminalreporter.line(f"{promise}: {told}")
+    store_figures(found)
 
 
 def name_stale(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,12 +1,13 @@
 """Fixtures that several test files share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from helpers import data
 from helpers.scorecard import Scorer
 from tests.memory import give_back_memory
+from tests.soaking import Soak
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -26,3 +27,9 @@ def digits() -> data.Digits:
 def scorer(digits: data.Digits) -> Scorer:
     """The scorecard for them."""
     return Scorer(digits)
+
+
+@pytest.fixture
+def soak(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Soak:
+    """For a test marked soak: short in `make test`, long in `make soak`, where it also tells its figures."""
+    return Soak(request.config.getoption("soak"), record_property)

@@ -1,0 +1,37 @@
+"""Tests with a short and a long form: which amount they take, and what they tell."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+from tests.soaking import FIGURES, Soak, find_figures, store_figures
+
+
+def report(nodeid: str, *told: tuple[str, dict]) -> SimpleNamespace:
+    """A report of a test that told something."""
+    kept: list[tuple[str, object]] = [("page", {"name": "index"})]
+    for promise, figures in told:
+        Soak(True, lambda name, value: kept.append((name, value))).tell(promise, **figures)
+    return SimpleNamespace(nodeid=nodeid, user_properties=kept)
+
+
+def test_the_form_decides_on_the_amount() -> None:
+    assert [Soak(long, print).choose(3, 50) for long in (False, True)] == [3, 50]
+
+
+def test_figures_are_gathered_by_promise_and_stored_beside_those_of_others(tmp_path: Path) -> None:
+    file = tmp_path / "soak.json"
+    file.write_text(json.dumps({"resume": {"figures": {"kills": 1}}, "bad input": {"figures": {"tried": 5}}}), "utf-8")
+    reports = [report("tests/a.py::test_kill[gan]", ("resume", {"kills_of_gan": 50}))]
+    reports += [report("tests/a.py::test_kill[vae]", ("resume", {"kills_of_vae": 50})), report("tests/a.py::test_b")]
+    store_figures(find_figures(reports), file)
+    stored = json.loads(file.read_text("utf-8"))
+    assert stored["bad input"] == {"figures": {"tried": 5}}
+    assert stored["resume"]["figures"] == {"kills_of_gan": 50, "kills_of_vae": 50}
+    assert stored["resume"]["tests"] == ["tests/a.py::test_kill"]
+    assert {"commit", "date", "machine", "versions"} <= stored["resume"].keys()
+
+
+def test_stored_figures_are_of_code_that_git_holds() -> None:
+    stored = json.loads(FIGURES.read_text("utf-8")) if FIGURES.exists() else {}
+    assert [name for name, one in stored.items() if one["commit"].endswith("-dirty")] == []
