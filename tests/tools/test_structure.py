@@ -29,6 +29,8 @@ MAY_IMPORT = {
     "book.temperature": {"book.page"},
     "book.widgets": {"book.page", "plotting"},
     "book.prompts": {"book.page"},
+    "book.mixing": {"book.page", "book.widgets", "plotting"},
+    "book.runs": {"book.page"},
     "book.service": {"data", "models", "networks", "training"},
     "book.score_samples": {"checks", "data", "metrics", "scorecard"},
 }
@@ -51,9 +53,11 @@ EXPECTED = {
     "book.datasets",
     "book.doctor",
     "book.full_runs",
+    "book.mixing",
     "book.page",
     "book.prompts",
     "book.records",
+    "book.runs",
     "book.runtime",
     "book.score_samples",
     "book.service",
@@ -62,7 +66,7 @@ EXPECTED = {
     "book.widgets",
 }
 MAX_LINES = 220  # of a module
-MAX_TAUGHT, MAX_BOOK = 1_320, 1_300  # of what chapters teach, three models by now; of what holds the book together
+MAX_TAUGHT, MAX_BOOK = 1_320, 1_390  # of what chapters teach, three models by now; of the rest, a third of it widgets
 
 
 def parsed(path: Path) -> ast.Module:
