@@ -35,7 +35,7 @@ from tools.notebook_files import ROOT, book_metadata, chapters, code_cells, only
 PACKAGES = ("helpers", "studies", "tools")
 SHOWING = ("helpers.plotting", "helpers.book")
 NEVER = ("tools.digest", "helpers.checks")  # a study may name the first, but measures nothing with it
-CARRIES = {("helpers.training", name) for name in ("Checkpoint", "save_state", "restore_state")}
+CARRIES = {("helpers.training", name) for name in ("FirstStep", "Checkpoint", "save_state", "restore_state")}
 PINNED = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
 WHERE_USED = ("torch", "pandas")  # packages whose version counts for code that names them only
 KINDS = ("outputs", "quick", "full")

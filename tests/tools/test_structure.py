@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "models": {"checks", "losses", "seeded"},
     "seeded": {"checks"},
     "scorecard": {"book.bands", "checks", "data", "metrics", "networks"},
-    "training": {"data", "flow", "models"},
+    "training": {"data", "flow", "models", "states"},
     "book.page": {"plotting"},
     "book.full_runs": {"book.page"},
     "book.bands": {"book.full_runs", "book.verdicts"},
@@ -46,6 +46,7 @@ EXPECTED = {
     "plotting",
     "scorecard",
     "seeded",
+    "states",
     "training",
     "transformers",
     "book.bands",
@@ -66,7 +67,8 @@ EXPECTED = {
     "book.widgets",
 }
 MAX_LINES = 220  # of a module
-MAX_TAUGHT, MAX_BOOK = 1_320, 1_390  # of what chapters teach, three models by now; of the rest, a third of it widgets
+# Of what chapters teach, three models by now, whose training survives its session; of the rest, a third of it widgets
+MAX_TAUGHT, MAX_BOOK = 1_450, 1_390
 
 
 def parsed(path: Path) -> ast.Module:
