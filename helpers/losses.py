@@ -4,6 +4,9 @@ import math
 
 import tensorflow as tf
 
+from helpers.arguments import check_alike, check_floats
+from helpers.checks import check_pixels
+
 
 def kl_to_standard_normal(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
     """Return KL(N(mean, exp(log_variance)) || N(0, I)) in nats, one value for each example.
@@ -11,6 +14,8 @@ def kl_to_standard_normal(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor
     mean, log_variance: (batch, latent). Returns (batch,), summed over the latent dimensions.
     Source: Kingma and Welling 2014, appendix B.
     """
+    check_floats(mean=mean, log_variance=log_variance)
+    check_alike(mean=mean, log_variance=log_variance)
     return 0.5 * tf.reduce_sum(tf.exp(log_variance) + tf.square(mean) - 1.0 - log_variance, axis=-1)
 
 
@@ -20,6 +25,9 @@ def bernoulli_log_likelihood(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     images, logits: (batch, height, width, 1); images in [0, 1]. Returns (batch,), summed over the pixels.
     For grey pixels it is a negative cross-entropy, not a log-likelihood: see Loaiza-Ganem and Cunningham 2019.
     """
+    check_floats(rank=4, images=images, logits=logits)
+    check_alike(images=images, logits=logits)
+    check_pixels(images)
     cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=images, logits=logits)
     return -tf.reduce_sum(cross_entropy, axis=[1, 2, 3])
 
@@ -29,6 +37,7 @@ def normal_log_density(values: tf.Tensor, mean: tf.Tensor, log_variance: tf.Tens
 
     values, mean, log_variance: (..., latent), broadcast against each other. Returns (...).
     """
+    check_floats(values=values, mean=mean, log_variance=log_variance)
     squared_error = tf.square(values - mean) * tf.exp(-log_variance)
     return -0.5 * tf.reduce_sum(squared_error + log_variance + math.log(2.0 * math.pi), axis=-1)
 
@@ -39,6 +48,8 @@ def reparameterise(mean: tf.Tensor, log_variance: tf.Tensor, noise: tf.Tensor) -
     mean, log_variance: (batch, latent); noise: standard normal, (..., batch, latent). Returns noise's shape.
     Source: Kingma and Welling 2014, section 2.4.
     """
+    check_floats(mean=mean, log_variance=log_variance, noise=noise)
+    check_alike(mean=mean, log_variance=log_variance)
     return mean + tf.exp(0.5 * log_variance) * noise
 
 
@@ -48,6 +59,7 @@ def discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Ten
     real_logits, fake_logits: (batch, 1), the discriminator's outputs before the sigmoid. The mean over the batch.
     Source: Goodfellow et al. 2014, equation 1 with its sign turned, because an optimiser minimises.
     """
+    check_floats(real_logits=real_logits, fake_logits=fake_logits)
     return tf.reduce_mean(tf.nn.softplus(-real_logits)) + tf.reduce_mean(tf.nn.softplus(fake_logits))
 
 
@@ -57,6 +69,7 @@ def generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
     fake_logits: (batch, 1), the discriminator's outputs before the sigmoid. The mean over the batch.
     Source: Goodfellow et al. 2014, end of section 3.
     """
+    check_floats(fake_logits=fake_logits)
     return tf.reduce_mean(tf.nn.softplus(-fake_logits))
 
 
@@ -66,4 +79,5 @@ def gradient_penalty(gradients: tf.Tensor) -> tf.Tensor:
     gradients: (batch, 28, 28, 1), of the logits with respect to the images.
     Source: Mescheder et al. 2018, equation 9.
     """
+    check_floats(rank=4, gradients=gradients)
     return 0.5 * tf.reduce_mean(tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3]))

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import losses
-from helpers.checks import check_images, check_labels, check_latent
+from helpers.arguments import check_positive, check_seed, check_whole
+from helpers.checks import check_batch, check_images, check_labels, check_latent
 from helpers.seeded import HELD_OUT_STEP, PairedOptimizers, SeededModel
 
 EVALUATION_STREAM = 1
@@ -37,6 +38,7 @@ class GAN(SeededModel):
         seed: int = 0,
         penalty_weight: float = 0.0,
     ) -> None:
+        check_positive(zero=True, penalty_weight=penalty_weight)
         networks = {"generator": generator, "discriminator": discriminator}
         super().__init__(networks, ("d_loss", "g_loss", "d_real", "d_fake", "loss"), seed)
         self.penalty_weight, self.latent_size = penalty_weight, generator.input_shape[-1]
@@ -151,6 +153,7 @@ class ConditionalGAN(GAN):
         super().__init__(generator, discriminator, *args, **options)
         self.classes = discriminator.output_shape[-1]
         self.latent_size -= self.classes
+        check_whole(latent_size=self.latent_size)
 
     def tell_labels(self, labels: tf.Tensor) -> tuple[Network, Network]:
         labels = tf.cast(labels, tf.int32)
@@ -189,6 +192,7 @@ class VAE(SeededModel):
     seen_by = "encoder"
 
     def __init__(self, encoder: keras.Model, decoder: keras.Model, seed: int = 0, kl_weight: float = 1.0) -> None:
+        check_positive(zero=True, kl_weight=kl_weight)
         super().__init__({"encoder": encoder, "decoder": decoder}, ("loss", "reconstruction", "kl"), seed)
         self.kl_weight, self.latent_size = kl_weight, decoder.input_shape[-1]
 
@@ -202,6 +206,7 @@ class VAE(SeededModel):
 
         images: (batch, 28, 28, 1). loss = reconstruction + kl_weight * kl, the negative ELBO where kl_weight is 1.
         """
+        check_batch(images, None, self.encoder.input_shape[1:], 0)
         mean, log_variance = self.encoder(images, training=training)  # (batch, latent_size) each
         noise = self.draw_noise(tf.shape(mean), step)
         logits = self.decoder(losses.reparameterise(mean, log_variance, noise), training=training)
@@ -256,6 +261,8 @@ class VAE(SeededModel):
         images: binary, (count, 28, 28, 1). Works on batch_size images and draws_at_once samples at a time, so that the
         networks' memory grows with neither. Raises ImageError for grey pixels. Source: Burda et al. 2016, equation 7.
         """
+        check_whole(samples=samples, batch_size=batch_size, draws_at_once=draws_at_once)
+        check_whole(0, 2**31 - 1, seed=seed)
         images = check_images(images, binary=True)
         weights = np.empty((samples, len(images)), np.float32)
         for start in range(0, len(images), batch_size):
@@ -283,4 +290,6 @@ class VAE(SeededModel):
 
 def draw_latent(count: int, latent_size: int, seed: int) -> np.ndarray:
     """Return standard normal latent vectors, float32 (count, latent_size), the same for the same seed."""
+    check_whole(count=count, latent_size=latent_size)
+    check_seed(seed)
     return np.random.default_rng(seed).standard_normal((count, latent_size), dtype=np.float32)

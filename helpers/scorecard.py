@@ -6,8 +6,9 @@ import keras
 import numpy as np
 
 from helpers import data, metrics, networks
+from helpers.arguments import check_choice
 from helpers.book.bands import find_results
-from helpers.checks import check_images
+from helpers.checks import ImageError, check_digits, check_images, check_numbers
 
 # Trained by the study `measures`, whose record says what each measure sees and what it lets pass.
 WEIGHTS = {"scikit-learn digits": "classifier_digits.npz", "MNIST": "classifier_mnist.npz"}
@@ -39,6 +40,7 @@ class Scorer:
     """
 
     def __init__(self, digits: data.Digits) -> None:
+        check_digits(digits)
         if digits.name not in WEIGHTS:
             raise ScorerError(f"no classifier for {digits.name!r}; expected {' or '.join(WEIGHTS)}.")
         data.refuse_held_out(digits.train.images, digits.test.images)
@@ -51,10 +53,12 @@ class Scorer:
 
     def classify(self, images: np.ndarray) -> np.ndarray:
         """Return the digit that the classifier sees in each image, (count,), of images, (count, 28, 28, 1)."""
+        check_numbers(ImageError, 1, images=images)
         return self.classifier.predict(check_images(images), batch_size=512, verbose=0).argmax(axis=1)
 
     def extract(self, images: np.ndarray) -> np.ndarray:
         """Return the features, (count, 64), of images, (count, 28, 28, 1)."""
+        check_numbers(ImageError, 1, images=images)
         return self._extractor.predict(check_images(images), batch_size=512, verbose=0)
 
     def score(self, images: np.ndarray) -> Score:
@@ -73,6 +77,7 @@ class Scorer:
 
 def load_classifier(name: str) -> keras.Model:
     """Return the classifier whose weights results/weights/NAME holds, in the order of get_weights, as float16."""
+    check_choice(WEIGHTS.values(), name=name)
     classifier = networks.build_classifier()
     with np.load(find_results() / "weights" / name) as file:
         classifier.set_weights([file[key] for key in file.files])

@@ -13,6 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import data, flow, models
+from helpers.arguments import check_epochs, check_file, check_positive, check_whole
+from helpers.checks import check_is_digits, check_validation
 
 # Steps that run as one graph call, with less of Python between them: the weights are the same bit for bit.
 MOST_STEPS_PER_CALL = 25
@@ -43,6 +45,8 @@ def train_gan(
     from learning_rate to zero along a cosine. An epoch is a number of steps, not a pass.
     Raises ImageError for fewer images than a batch, LeakError where a training image is also a test image.
     """
+    check_is_digits(digits)
+    check_whole(batch_size=batch_size, steps_per_epoch=steps_per_epoch, epochs=epochs)
     steps = epochs * steps_per_epoch
     gan.compile(
         *(build_optimizer(learning_rate, steps, beta_1, beta_2) for _ in range(2)),
@@ -72,6 +76,9 @@ def train_vae(
     validation: binary images, (count, 28, 28, 1), on which the terms are also taken after each epoch. Otherwise as
     train_gan, with one optimiser and Adam's own beta_1.
     """
+    check_validation(validation)
+    check_is_digits(digits)
+    check_whole(batch_size=batch_size, steps_per_epoch=steps_per_epoch, epochs=epochs)
     optimizer = build_optimizer(learning_rate, epochs * steps_per_epoch)
     optimizer.build(vae.trainable_variables)  # made in the first step, its variables would have that traced twice
     vae.compile(optimizer, steps_per_execution=find_steps_per_call(steps_per_epoch))
@@ -104,6 +111,8 @@ def train_flow(
     One that takes labels gets theirs too. beta_2: less than Adam's own, for gradients whose sizes differ with the times
     that a batch draws. Otherwise as train_gan, with one optimiser and Adam's own beta_1.
     """
+    check_is_digits(digits)
+    check_whole(batch_size=batch_size, steps_per_epoch=steps_per_epoch, epochs=epochs)
     optimizer = build_optimizer(learning_rate, epochs * steps_per_epoch, beta_2=beta_2)
     optimizer.build(model.trainable_variables)
     model.compile(optimizer, steps_per_execution=find_steps_per_call(steps_per_epoch))
@@ -118,12 +127,16 @@ def build_optimizer(
     learning_rate: float, steps: int, beta_1: float = 0.9, beta_2: float = 0.999
 ) -> keras.optimizers.Adam:
     """Return Adam whose learning rate falls to zero over so many steps, along a cosine (Loshchilov and Hutter 2017)."""
+    check_whole(steps=steps)
+    check_positive(learning_rate=learning_rate)
+    check_positive(zero=True, below=1.0, beta_1=beta_1, beta_2=beta_2)
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     return keras.optimizers.Adam(schedule, beta_1=beta_1, beta_2=beta_2)
 
 
 def find_steps_per_call(steps_per_epoch: int) -> int:
     """Return the most steps, 25 or fewer, that divide an epoch: Keras overruns an epoch that they do not divide."""
+    check_whole(steps_per_epoch=steps_per_epoch)
     return max(steps for steps in range(1, MOST_STEPS_PER_CALL + 1) if steps_per_epoch % steps == 0)
 
 
@@ -201,6 +214,8 @@ class Checkpoint(FirstStep):
     """
 
     def __init__(self, file: str | Path, every: int = 1, **made_with: Any) -> None:
+        check_file(file)
+        check_whole(every=every)
         super().__init__()
         self.file, self.every, self.made_with = Path(file), every, made_with
         self.seconds_before, self.begun = 0.0, time.process_time()
@@ -247,6 +262,7 @@ class SampleRecorder(keras.callbacks.Callback):
     """
 
     def __init__(self, draw: Callable[[np.ndarray], np.ndarray], latent: np.ndarray, epochs: Iterable[int]) -> None:
+        check_epochs(epochs)
         super().__init__()
         self.draw, self.latent, self.epochs = draw, latent, frozenset(epochs)
         self.frames: dict[int, np.ndarray] = {}

@@ -13,27 +13,34 @@ PACKAGE = ROOT / "helpers"
 TAUGHT = {path.stem: path for path in sorted(PACKAGE.glob("*.py"))}
 BOOK = {f"book.{path.stem}": path for path in sorted((PACKAGE / "book").glob("*.py"))}
 MODULES = TAUGHT | BOOK
+DOORS = ("arguments", "checks", "leaks")  # what looks at what the others are given
 # Which modules of helpers each may import; all else stands on its own.
 MAY_IMPORT = {
-    "data": {"checks"},
-    "flow": {"checks", "models", "seeded"},
-    "networks": {"checks"},
-    "models": {"checks", "losses", "seeded"},
-    "seeded": {"checks"},
-    "scorecard": {"book.bands", "checks", "data", "metrics", "networks"},
-    "training": {"data", "flow", "models"},
+    "checks": {"arguments"},
+    "data": {*DOORS},
+    "diagnosis": {"arguments", "checks"},
+    "flow": {"arguments", "checks", "models", "seeded"},
+    "losses": {"arguments", "checks"},
+    "metrics": {"arguments", "checks"},
+    "networks": {"arguments", "checks"},
+    "models": {"arguments", "checks", "losses", "seeded"},
+    "plotting": {"arguments", "checks"},
+    "seeded": {"arguments", "checks"},
+    "scorecard": {"arguments", "book.bands", "checks", "data", "metrics", "networks"},
+    "training": {"arguments", "checks", "data", "flow", "models"},
+    "transformers": {"arguments", "checks"},
     "book.page": {"plotting"},
     "book.full_runs": {"book.page"},
     "book.bands": {"book.full_runs", "book.verdicts"},
     "book.records": {"book.bands", "book.full_runs"},
     "book.temperature": {"book.page"},
-    "book.widgets": {"book.page", "plotting"},
+    "book.widgets": {"arguments", "book.page", "checks", "plotting"},
     "book.prompts": {"book.page"},
     "book.service": {"data", "models", "networks", "training"},
-    "book.score_samples": {"checks", "data", "metrics", "scorecard"},
+    "book.score_samples": {"arguments", "checks", "data", "metrics", "scorecard"},
 }
 EXPECTED = {
-    "checks",
+    *DOORS,
     "data",
     "diagnosis",
     "flow",
@@ -62,7 +69,8 @@ EXPECTED = {
     "book.widgets",
 }
 MAX_LINES = 220  # of a module
-MAX_TAUGHT, MAX_BOOK = 1_320, 1_300  # of what chapters teach, three models by now; of what holds the book together
+# Of what chapters teach, each function with its door; of the doors themselves; of what holds the book together
+MAX_TAUGHT, MAX_DOORS, MAX_BOOK = 1_480, 330, 1_310
 
 
 def parsed(path: Path) -> ast.Module:
@@ -144,7 +152,8 @@ def test_the_package_itself_offers_nothing(module: str) -> None:
 def test_helpers_can_be_read_in_one_sitting() -> None:
     lines = {module: code_lines(path.read_text(encoding="utf-8")) for module, path in MODULES.items()}
     assert {module: count for module, count in lines.items() if count > MAX_LINES} == {}
-    assert sum(lines[module] for module in TAUGHT) <= MAX_TAUGHT
+    assert sum(lines[module] for module in TAUGHT if module not in DOORS) <= MAX_TAUGHT
+    assert sum(lines[module] for module in DOORS) <= MAX_DOORS
     assert sum(lines[module] for module in BOOK) <= MAX_BOOK
 
 
@@ -152,6 +161,7 @@ def test_helpers_can_be_read_in_one_sitting() -> None:
     ("module", "source"),
     [
         ("metrics", "from helpers import models"),
+        ("checks", "from helpers import data"),
         ("metrics", "from . import models"),
         ("metrics", "from .models import VAE"),
         ("metrics", "import helpers.models as networks"),
