@@ -17,6 +17,8 @@ class ArgumentError(ValueError):
 def check_whole(least: int = 1, most: float = math.inf, error: type[Exception] = ArgumentError, **numbers: Any) -> None:
     """Raise error unless each of the numbers, counts or sizes or seeds, is a whole one from least to most."""
     for name, value in numbers.items():
+        if hasattr(value, "dtype") and not isinstance(value, np.ndarray | np.generic) and not hasattr(value, "numpy"):
+            continue  # a tensor of a graph that is being traced: nobody knows its value yet
         try:
             number = math.nan if isinstance(value, bool | np.bool_) else operator.index(value)
         except TypeError:

@@ -13,7 +13,7 @@ from helpers.arguments import ArgumentError, read_shape
 
 IMAGE_SHAPE = (28, 28, 1)
 ROUNDING = 1e-6
-LOOSE = 0.25  # by so much pictures that are only shown or priced may leave [0, 1]: a spline overshoots
+LOOSE = 0.25  # by so much pictures that are only shown may leave [0, 1]: a spline overshoots
 
 
 class ImageError(ValueError):
@@ -36,7 +36,9 @@ def read_numbers(values: Any, name: str, error: type[Exception]) -> np.ndarray:
     try:
         array = np.asarray(values)
     except (ValueError, TypeError) as no:
-        raise error(f"{name} are a {type(values).__name__} that is no array of numbers ({no}); expected one.") from no
+        pair = isinstance(values, tuple) and hasattr(values[0], "shape")  # such as images with their labels
+        advice = f"try {name}[0]" if pair else f"expected rows of equal length ({no})"
+        raise error(f"{name} are a {type(values).__name__} that is no array of numbers; {advice}.") from no
     if array.dtype.kind not in "buif":
         raise error(f"{name} have type {array.dtype}, expected numbers.")
     return array
@@ -211,12 +213,6 @@ def check_points(error: type[Exception], least: int = 0, arrays: bool = False, *
             sizes[name] = array[0].size if array.ndim else 1
     if len(set(sizes.values())) > 1:
         raise error(f"{sizes} numbers in each element; expected as many in all.")
-
-
-def check_pixels(images: Any) -> None:
-    """Raise ImageError for images that leave [0, 1] by more than a spline does, where their values can be seen."""
-    if _can_be_read(images) or not hasattr(images, "dtype"):
-        _check_range(np.asarray(images), LOOSE)
 
 
 def check_tokens(tokens: Any, vocabulary: int, error: type[Exception]) -> None:

@@ -71,7 +71,7 @@ class Digits(NamedTuple):
 
 
 def load(profile: str) -> Digits:
-    """Return the digits of a profile: scikit-learn's for "quick", MNIST for "full"."""
+    """Return the digits of a profile: scikit-learn's for "quick", MNIST for "full". Raises ArgumentError for others."""
     check_choice(("quick", "full"), profile=profile)
     return {"quick": load_small_digits, "full": load_mnist}[profile]()
 
@@ -119,7 +119,10 @@ def enlarge(scans: np.ndarray) -> np.ndarray:
 
 
 def decide_ink(points: np.ndarray) -> np.ndarray:
-    """Return for points of any grey, of any shape, a value in [0, 1] near 0 (paper) or 1 (ink); 0, 1/2 and 1 stay."""
+    """Return for points of any grey, of any shape, a value in [0, 1] near 0 (paper) or 1 (ink); 0, 1/2 and 1 stay.
+
+    Raises ImageError for anything but an array of finite numbers.
+    """
     check_points(ImageError, arrays=True, points=points)
     paper, ink = expit(-STEEPNESS * HALF_INK), expit(STEEPNESS * (1.0 - HALF_INK))
     return np.clip((expit(STEEPNESS * (points - HALF_INK)) - paper) / (ink - paper), 0.0, 1.0)
@@ -223,10 +226,11 @@ def make_batches(
     labels: (count,), then the stream is of pairs, images and their labels, int64 (batch_size,). start: the step that
     the stream begins with, or a function that is asked for it with the first batch, so that a resumed training
     goes on with the batches that it has not had. Raises ImageError for bad images or fewer than a batch of them,
-    LabelError for labels that are not one whole number for each, LeakError where a training image is also held out.
+    LabelError for labels that are not one whole number for each, LeakError where a training image is also held out,
+    ArgumentError for a batch_size, seed or start that is no whole number, or too small.
     """
     check_whole(batch_size=batch_size)
-    check_whole(0, seed=seed)
+    check_whole(0, 2**63 - 1, seed=seed)
     check_whole(0, start=0 if callable(start) else start)
     images, count = check_images(images), len(images)
     if count < batch_size:
@@ -275,7 +279,8 @@ def _digest(images: np.ndarray) -> set[bytes]:
 def draw_binary(images: np.ndarray, seed: int) -> np.ndarray:
     """Return binary images whose pixels are 1 with the probability that the grey value gives: Bernoulli(x).
 
-    images: (N, 28, 28, 1) in [0, 1]. Returns float32 of that shape. Source: Burda et al. 2016, section 5.
+    images: an array in [0, 1], (N, 28, 28, 1) or of another shape. Returns float32 of that shape. Raises ImageError,
+    and ArgumentError for a bad seed. Source: Burda et al. 2016, section 5.
     """
     check_pictures(images, any_shape=True, loose=ROUNDING)
     check_seed(seed)
@@ -286,7 +291,8 @@ def draw_class_gaussians(split: Split, labels: np.ndarray, seed: int) -> np.ndar
     """Return for each label, (count,), an image from a Gaussian around its class's mean: a baseline that knows labels.
 
     split: a Split, whose images give each pixel of each class its mean and standard deviation, without covariances.
-    Returns float32 (count, 28, 28, 1), clipped to [0, 1]. Raises ImageError for a label of which split has no image.
+    Returns float32 (count, 28, 28, 1), clipped to [0, 1]. Raises ImageError for a label of which split has no image,
+    or for such a split, LabelError for other labels.
     """
     check_split(split)
     check_labels(labels)

@@ -46,7 +46,8 @@ class SpreadRecorder(keras.callbacks.Callback):
 def measure_spread(images: np.ndarray) -> float:
     """Return the mean distance of each image, (count, 28, 28, 1), to the nearest other one, NaN for images with NaN.
 
-    Blocks of 4 by 4 pixels are averaged first, so that speckle does not count as variety. Near zero: copies.
+    Blocks of 4 by 4 pixels are averaged first, so that speckle does not count as variety. Near zero: copies. Raises
+    ImageError for fewer than two images, or of another size.
     """
     check_numbers(ImageError, 2, images=images)
     _check_size(images)
@@ -87,7 +88,10 @@ def diagnose(history: Mapping[str, Sequence[float]]) -> str:
 
 
 def compare_quarters(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Return the means of a series over the last quarter but one and the last, of values, (count,), 4 or more."""
+    """Return the means of a series over the last quarter but one and the last, of values, (count,), 4 or more.
+
+    Raises HistoryError for fewer.
+    """
     check_numbers(HistoryError, 4, values=values)
     length = len(values) // 4
     return float(np.mean(values[-2 * length : -length])), float(np.mean(values[-length:]))

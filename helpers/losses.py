@@ -1,11 +1,13 @@
-"""The losses of the GAN and VAE chapters: pure functions, one for each equation, in nats."""
+"""The losses of the GAN and VAE chapters: pure functions, one for each equation, in nats.
+
+Each takes tensors of one type of floats, or arrays, and raises ArgumentError for other types, shapes and empty ones.
+"""
 
 import math
 
 import tensorflow as tf
 
 from helpers.arguments import check_alike, check_floats
-from helpers.checks import check_pixels
 
 
 def kl_to_standard_normal(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
@@ -23,11 +25,11 @@ def bernoulli_log_likelihood(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Return log p(images | logits) for independent Bernoulli pixels, in nats, one value for each example.
 
     images, logits: (batch, height, width, 1); images in [0, 1]. Returns (batch,), summed over the pixels.
-    For grey pixels it is a negative cross-entropy, not a log-likelihood: see Loaiza-Ganem and Cunningham 2019.
+    For grey pixels it is a negative cross-entropy, not a log-likelihood: see Loaiza-Ganem and Cunningham 2019. Outside
+    [0, 1] it is neither, and above 0: a loss looks at shapes and types, the models' fit() at what pixels hold.
     """
     check_floats(rank=4, images=images, logits=logits)
     check_alike(images=images, logits=logits)
-    check_pixels(images)
     cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=images, logits=logits)
     return -tf.reduce_sum(cross_entropy, axis=[1, 2, 3])
 

@@ -7,7 +7,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.svm import SVC
 
-from helpers.arguments import check_positive, check_seed, check_whole
+from helpers.arguments import check_positive, check_whole
 from helpers.checks import ROUNDING, ImageError, check_labels, check_numbers, check_pictures, check_points
 
 
@@ -45,7 +45,7 @@ def tell_apart(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> float:
     Source: Lopez-Paz and Oquab 2017, with the area in the place of the accuracy.
     """
     check_numbers(FeatureError, 1, real=real, fake=fake)
-    check_seed(seed)
+    check_whole(0, 2**32 - 1, seed=seed)
     real, fake = (np.reshape(images, (len(images), -1)) for images in (real, fake))
     real, fake = _check_pair(real, fake, minimum=10)
     halves = StratifiedKFold(2, shuffle=True, random_state=seed)
@@ -71,7 +71,8 @@ def importance_weighted_nll(log_weights: np.ndarray) -> tuple[float, float]:
 
     log_weights: (samples, count), log p(x, z) - log q(z | x) for z drawn from q(z | x). The bound is at or above the
     negative log-likelihood in expectation and falls towards it with more samples; the standard error is over examples.
-    Raises SampleSizeError for fewer than two examples or no sample. Source: Burda et al. 2016, equation 8.
+    Raises SampleSizeError for fewer than two examples or no sample, FeatureError for NaN. Source: Burda et al. 2016,
+    equation 8.
     """
     check_numbers(FeatureError, log_weights=log_weights)
     check_points(FeatureError, log_weights=np.maximum(np.asarray(log_weights, float), -1e30))  # 0 is a weight
@@ -89,7 +90,8 @@ def bernoulli_mixture_nll(images: np.ndarray, components: np.ndarray) -> float:
 
     images: binary, (count, ...); components: pixel probabilities, (components, ...), kept 1e-6 away from 0 and 1. One
     component is a per-pixel Bernoulli model; the grey test images themselves give a floor that no honest model passes
-    by much. Raises FeatureError where images and components differ in size.
+    by much. Raises FeatureError where images and components differ in size or images are not binary, ImageError for
+    components outside [0, 1].
     """
     check_points(FeatureError, 1, images=images)
     check_points(FeatureError, 1, components=components)
@@ -106,7 +108,8 @@ def bernoulli_mixture_nll(images: np.ndarray, components: np.ndarray) -> float:
 def smooth_mean(images: np.ndarray) -> np.ndarray:
     """Return the mean image, with half an image inked and half not added: never seen inked is not impossible.
 
-    images: (count, ...) in [0, 1]. Returns that shape without its first axis, strictly between 0 and 1.
+    images: (count, ...) in [0, 1]. Returns that shape without its first axis, strictly between 0 and 1. Raises
+    ImageError.
     """
     check_numbers(ImageError, 1, arrays=True, images=images)
     check_pictures(images, loose=ROUNDING, any_shape=True)
@@ -114,7 +117,10 @@ def smooth_mean(images: np.ndarray) -> np.ndarray:
 
 
 def count_classes(labels: np.ndarray, minimum_share: float = 0.01) -> int:
-    """Return how many classes hold at least minimum_share of the labels, (count,); a hundred labels at the least."""
+    """Return how many classes hold at least minimum_share of the labels, (count,); a hundred labels at the least.
+
+    Raises SampleSizeError for fewer, LabelError for anything but whole numbers from 0, ArgumentError for another share.
+    """
     check_labels(labels)
     check_positive(below=1.0, minimum_share=minimum_share)
     labels = np.asarray(labels)
@@ -124,7 +130,10 @@ def count_classes(labels: np.ndarray, minimum_share: float = 0.01) -> int:
 
 
 def find_nearest(images: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (indices, distances): the nearest reference of each image, Euclidean over pixels, (count,) each."""
+    """Return (indices, distances): the nearest reference of each image, Euclidean over pixels, (count,) each.
+
+    images, references: (count, ...), one or more of each, of as many pixels. Raises FeatureError.
+    """
     check_points(FeatureError, 1, images=images, references=references)
     flat_images, flat_references = (np.reshape(array, (len(array), -1)) for array in (images, references))
     return pairwise_distances_argmin_min(flat_images, flat_references)
@@ -136,7 +145,7 @@ def measure_memorisation(images: np.ndarray, train: np.ndarray, held_out: np.nda
     Of each image, take a / (a + b): a is its distance to the nearest training image, b that to the nearest held-out
     one. The mean is divided by that of the fresh images: among more images the nearest is nearer, for fresh ones too.
     All are (count, ...), of any counts; held_out and fresh are real, unseen in training, sharing no image. Source: the
-    three samples of Meehan et al. 2020. Raises SampleSizeError.
+    three samples of Meehan et al. 2020. Raises SampleSizeError, FeatureError.
     """
     check_points(FeatureError, images=images, train=train, held_out=held_out, fresh=fresh)
     given = {"images": images, "train": train, "held_out": held_out, "fresh": fresh}

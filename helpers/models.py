@@ -106,7 +106,10 @@ class GAN(SeededModel):
         return self._report_losses(real, d_loss, g_loss, real_logits, fake_logits)
 
     def generate(self, latent: np.ndarray) -> np.ndarray:
-        """Return the images, (count, 28, 28, 1) in [0, 1], of latent vectors, (count, latent_size)."""
+        """Return the images, (count, 28, 28, 1) in [0, 1], of latent vectors, (count, latent_size).
+
+        Raises LatentError.
+        """
         return self.generator(check_latent(latent, self.latent_size), training=False).numpy()
 
     def sample(self, count: int, seed: int) -> np.ndarray:
@@ -237,12 +240,18 @@ class VAE(SeededModel):
         return (self.optimizer,)
 
     def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and log-variance of q(z | x), (count, latent_size) each, of images, (count, 28, 28, 1)."""
+        """Return mean and log-variance of q(z | x), (count, latent_size) each, of images, (count, 28, 28, 1).
+
+        Raises ImageError.
+        """
         mean, log_variance = self.encoder(check_images(images), training=False)
         return mean.numpy(), log_variance.numpy()
 
     def decode(self, latent: np.ndarray) -> np.ndarray:
-        """Return the pixel probabilities, (count, 28, 28, 1), of latent vectors, (count, latent_size)."""
+        """Return the pixel probabilities, (count, 28, 28, 1), of latent vectors, (count, latent_size).
+
+        Raises LatentError.
+        """
         return tf.sigmoid(self.decoder(check_latent(latent, self.latent_size), training=False)).numpy()
 
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
@@ -259,7 +268,8 @@ class VAE(SeededModel):
         """Return log p(x | z) + log p(z) - log q(z | x) for z drawn from q(z | x), in nats, (samples, count).
 
         images: binary, (count, 28, 28, 1). Works on batch_size images and draws_at_once samples at a time, so that the
-        networks' memory grows with neither. Raises ImageError for grey pixels. Source: Burda et al. 2016, equation 7.
+        networks' memory grows with neither. Raises ImageError for grey pixels, ArgumentError for counts below 1.
+        Source: Burda et al. 2016, equation 7.
         """
         check_whole(samples=samples, batch_size=batch_size, draws_at_once=draws_at_once)
         check_whole(0, 2**31 - 1, seed=seed)
@@ -289,7 +299,10 @@ class VAE(SeededModel):
 
 
 def draw_latent(count: int, latent_size: int, seed: int) -> np.ndarray:
-    """Return standard normal latent vectors, float32 (count, latent_size), the same for the same seed."""
+    """Return standard normal latent vectors, float32 (count, latent_size), the same for the same seed.
+
+    Raises ArgumentError for sizes that are not 1 or more, and for a seed below 0.
+    """
     check_whole(count=count, latent_size=latent_size)
     check_seed(seed)
     return np.random.default_rng(seed).standard_normal((count, latent_size), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The networks of the book: each function builds one, untrained."""
+"""The networks of the book: each function builds one, untrained, and raises ArgumentError for sizes it cannot have."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,8 @@
-"""Figures: each function that draws does so on an Axes that it is given and returns it; none shows anything."""
+"""Figures: each function that draws does so on an Axes that it is given and returns it; none shows anything.
+
+Images that could not be told from black or white, being bytes or from -1 to 1, end in an ImageError; NaN is left white.
+Other arguments that cannot be drawn end in a LatentError, LabelError or ArgumentError.
+"""
 
 import itertools
 import sys

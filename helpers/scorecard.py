@@ -36,7 +36,8 @@ class Scorer:
     digits: a data.Digits. The classifier has been trained on the training digits, with small turns, shifts and shears,
     by the study `measures`; its weights are stored, so that all chapters and runs measure by the same one.
     count: how many images each score takes; accuracy: the classifier's, on all test digits.
-    Raises ScorerError for other data, LeakError where a training image is also a test image.
+    Raises ScorerError for other data, ImageError and LabelError for images or labels of another kind in any of the
+    three splits, LeakError where a training image is also a test image.
     """
 
     def __init__(self, digits: data.Digits) -> None:
@@ -76,7 +77,10 @@ class Scorer:
 
 
 def load_classifier(name: str) -> keras.Model:
-    """Return the classifier whose weights results/weights/NAME holds, in the order of get_weights, as float16."""
+    """Return the classifier whose weights results/weights/NAME holds, in the order of get_weights, as float16.
+
+    Raises ArgumentError for a name that there is not.
+    """
     check_choice(WEIGHTS.values(), name=name)
     classifier = networks.build_classifier()
     with np.load(find_results() / "weights" / name) as file:

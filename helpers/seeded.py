@@ -42,8 +42,10 @@ class SeededModel(keras.Model):
     def fit(self, x: Any = None, y: Any = None, batch_size: int | None = None, epochs: int = 1, **options: Any) -> Any:
         """Train as keras.Model.fit does; what would end or spoil the training later is refused before it begins.
 
-        Raises ImageError and LabelError for data, held-out data included, that the model does not train on, and
-        ModelError for weights of examples and for callbacks that could not do what they promise.
+        Raises ImageError and LabelError for data, held-out data included, that the model does not train on, ModelError
+        for weights of examples and for callbacks that could not do what they promise, and ArgumentError for numbers
+        that are no numbers of steps, epochs or images. What arrays and tensors hold is looked at once; what a stream
+        holds cannot be seen: data.make_batches looks at it.
         """
         self._check_given(x, y, options.get("sample_weight", options.get("class_weight")))
         self._check_held_out(options.get("validation_data"))

@@ -43,7 +43,8 @@ def train_gan(
 
     A conditional one gets their labels too. Both networks have Adam with beta_1 and beta_2, whose learning rate falls
     from learning_rate to zero along a cosine. An epoch is a number of steps, not a pass.
-    Raises ImageError for fewer images than a batch, LeakError where a training image is also a test image.
+    Raises ImageError for fewer images than a batch, LeakError where a training image is also a test image,
+    ArgumentError for sizes that are not 1 or more, and for a learning rate that is not above 0.
     """
     check_is_digits(digits)
     check_whole(batch_size=batch_size, steps_per_epoch=steps_per_epoch, epochs=epochs)

@@ -1,4 +1,7 @@
-"""Small transformers from Keras layers, greedy generation inside one graph, and the attention weights for drawing."""
+"""Small transformers from Keras layers, greedy generation inside one graph, and the attention weights for drawing.
+
+Sizes that are no whole numbers, 1 or more, and tokens that the vocabulary does not have end in a TransformerError.
+"""
 
 from collections.abc import Callable
 from typing import Any

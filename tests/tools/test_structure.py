@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "data": {*DOORS},
     "diagnosis": {"arguments", "checks"},
     "flow": {"arguments", "checks", "models", "seeded"},
-    "losses": {"arguments", "checks"},
+    "losses": {"arguments"},
     "metrics": {"arguments", "checks"},
     "networks": {"arguments", "checks"},
     "models": {"arguments", "checks", "losses", "seeded"},
