@@ -16,7 +16,20 @@ from scipy.special import expit
 from sklearn.datasets import load_digits as load_optical_digits
 from sklearn.model_selection import train_test_split
 
-from helpers.checks import IMAGE_SHAPE, ImageError, check_images, check_labels
+from helpers.arguments import check_choice, check_seed, check_whole
+from helpers.checks import (
+    IMAGE_SHAPE,
+    ROUNDING,
+    ImageError,
+    check_comparable,
+    check_images,
+    check_labels,
+    check_numbers,
+    check_pictures,
+    check_points,
+    check_split,
+)
+from helpers.leaks import check_shared, tell_shared
 
 SPLIT_SEED = 20140612  # one for the whole book: every chapter and every seed tests on the same images
 PIXEL_STREAM = np.int64(1)
@@ -58,7 +71,8 @@ class Digits(NamedTuple):
 
 
 def load(profile: str) -> Digits:
-    """Return the digits of a profile: scikit-learn's for "quick", MNIST for "full"."""
+    """Return the digits of a profile: scikit-learn's for "quick", MNIST for "full". Raises ArgumentError for others."""
+    check_choice(("quick", "full"), profile=profile)
     return {"quick": load_small_digits, "full": load_mnist}[profile]()
 
 
@@ -92,17 +106,24 @@ def enlarge(scans: np.ndarray) -> np.ndarray:
 
     Between the cells' centres runs a cubic spline, which can leave [0, 1]. Raises ImageError for other scans.
     """
+    check_numbers(ImageError, scans=scans)
     scans = np.asarray(scans, np.float64)
     if scans.ndim != 3 or scans.shape[1:] != (CELLS, CELLS) or not len(scans):
-        raise ImageError(f"scans have shape {scans.shape}, expected (count, 8, 8).")
+        raise ImageError(f"scans have shape {scans.shape}, expected (count, 8, 8); try np.reshape(scans, (-1, 8, 8)).")
     if not (scans.min() >= 0.0 and scans.max() <= 1.0):  # so that NaN is refused too
-        raise ImageError(f"scans range from {scans.min():.3g} to {scans.max():.3g}, expected [0, 1]; divide by 16.")
+        raise ImageError(
+            f"scans range from {scans.min():.3g} to {scans.max():.3g}, expected [0, 1]; try np.array(scans) / 16."
+        )
     spline = ndimage.zoom(np.eye(CELLS + 2), (FINE, 1), mode="grid-constant", grid_mode=True)  # (100, 10), one axis's
     return spline @ np.pad(scans, ((0, 0), (1, 1), (1, 1))) @ spline.T
 
 
 def decide_ink(points: np.ndarray) -> np.ndarray:
-    """Return for points of any grey, of any shape, a value in [0, 1] near 0 (paper) or 1 (ink); 0, 1/2 and 1 stay."""
+    """Return for points of any grey, of any shape, a value in [0, 1] near 0 (paper) or 1 (ink); 0, 1/2 and 1 stay.
+
+    Raises ImageError for anything but an array of finite numbers.
+    """
+    check_points(ImageError, arrays=True, points=points)
     paper, ink = expit(-STEEPNESS * HALF_INK), expit(STEEPNESS * (1.0 - HALF_INK))
     return np.clip((expit(STEEPNESS * (points - HALF_INK)) - paper) / (ink - paper), 0.0, 1.0)
 
@@ -156,8 +177,13 @@ def read_mnist_file(path: str) -> dict[str, np.ndarray]:
         raise
     except (OSError, EOFError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise MnistError(
-            f"{path}: cannot be read ({error}); expected {expected}. A web page saved under that name, a download that "
-            "broke off and pickled objects all end here: fetch the file again."
+            f"{path}: cannot be read ({error}); expected {expected}. "
+            + (
+                "That is a folder: name the file in it, such as mnist.npz."
+                if os.path.isdir(str(path))  # noqa: PTH112  # whatever was given
+                else "A web page saved under that name, a download that broke off and pickled objects all end here: "
+                "fetch the file again."
+            )
         ) from error
 
 
@@ -200,11 +226,15 @@ def make_batches(
     labels: (count,), then the stream is of pairs, images and their labels, int64 (batch_size,). start: the step that
     the stream begins with, or a function that is asked for it with the first batch, so that a resumed training
     goes on with the batches that it has not had. Raises ImageError for bad images or fewer than a batch of them,
-    LabelError for labels that are not one whole number for each, LeakError where a training image is also held out.
+    LabelError for labels that are not one whole number for each, LeakError where a training image is also held out,
+    ArgumentError for a batch_size, seed or start that is no whole number, or too small.
     """
+    check_whole(batch_size=batch_size)
+    check_whole(0, 2**63 - 1, seed=seed)
+    check_whole(0, start=0 if callable(start) else start)
     images, count = check_images(images), len(images)
     if count < batch_size:
-        raise ImageError(f"{count} images do not fill a batch of {batch_size}; use a smaller batch.")
+        raise ImageError(f"{count} images do not fill a batch of {batch_size}; try batch_size={count}, or less.")
     refuse_held_out(images, held_out)
     if labels is not None:
         labels = tf.constant(check_labels(labels, count))
@@ -228,10 +258,17 @@ def make_batches(
 
 
 def refuse_held_out(images: np.ndarray, held_out: np.ndarray) -> None:
-    """Raise LeakError where an image to train on, (count, 28, 28, 1), is also among those held out for testing."""
+    """Raise LeakError where an image to train on, (count, 28, 28, 1), is also among those held out for testing.
+
+    Held-out images are found whether they are bytes or floats, in [0, 1], [-1, 1] or up to 255, with or without an axis
+    for channels, up to a grey level of 255. The error counts training images. Raises ImageError for what cannot be
+    compared.
+    """
+    check_comparable(images=images, held_out=held_out)
     leaked = len(_digest(images) & _digest(held_out))
     if leaked:
-        raise LeakError(f"{leaked} of the {len(images)} training images are held out for testing; train on others.")
+        raise LeakError(tell_shared(images, held_out))
+    check_shared(images, held_out, LeakError)  # which also knows them in another type, range or shape
 
 
 def _digest(images: np.ndarray) -> set[bytes]:
@@ -242,8 +279,11 @@ def _digest(images: np.ndarray) -> set[bytes]:
 def draw_binary(images: np.ndarray, seed: int) -> np.ndarray:
     """Return binary images whose pixels are 1 with the probability that the grey value gives: Bernoulli(x).
 
-    images: (N, 28, 28, 1) in [0, 1]. Returns float32 of that shape. Source: Burda et al. 2016, section 5.
+    images: an array in [0, 1], (N, 28, 28, 1) or of another shape. Returns float32 of that shape. Raises ImageError,
+    and ArgumentError for a bad seed. Source: Burda et al. 2016, section 5.
     """
+    check_pictures(images, any_shape=True, loose=ROUNDING)
+    check_seed(seed)
     return (np.random.default_rng(seed).random(images.shape) < images).astype(np.float32)
 
 
@@ -251,8 +291,12 @@ def draw_class_gaussians(split: Split, labels: np.ndarray, seed: int) -> np.ndar
     """Return for each label, (count,), an image from a Gaussian around its class's mean: a baseline that knows labels.
 
     split: a Split, whose images give each pixel of each class its mean and standard deviation, without covariances.
-    Returns float32 (count, 28, 28, 1), clipped to [0, 1]. Raises ImageError for a label of which split has no image.
+    Returns float32 (count, 28, 28, 1), clipped to [0, 1]. Raises ImageError for a label of which split has no image,
+    or for such a split, LabelError for other labels.
     """
+    check_split(split)
+    check_labels(labels)
+    check_seed(seed)
     missing = np.setdiff1d(labels, split.labels)
     if len(missing):
         raise ImageError(f"no image of {missing.tolist()} to take a mean of; there are {np.unique(split.labels)}.")
@@ -268,9 +312,13 @@ def center_by_mass(images: np.ndarray) -> np.ndarray:
 
     Raises ImageError for an image without ink, which has no such centre.
     """
+    check_pictures(images, loose=np.inf)
     mass, side = images.sum(axis=(1, 2, 3)), IMAGE_SHAPE[0]
     if not (mass > 0.0).all():
-        raise ImageError(f"{np.sum(mass <= 0.0)} images hold no ink, expected some in each; leave the empty ones out.")
+        raise ImageError(
+            f"{np.sum(mass <= 0.0)} images hold no ink, expected some in each; leave the empty ones out: "
+            "try images[images.sum(axis=(1, 2, 3)) > 0]."
+        )
     centers = [images.sum(axis=(3 - axis, 3)) @ np.arange(images.shape[axis]) / mass for axis in (1, 2)]  # (N,) each
     corners = np.round(np.stack(centers, axis=1) + side - (side - 1) / 2).astype(int)  # (N, 2), in padded images
     padded = np.pad(images, ((0, 0), (side, side), (side, side), (0, 0)))

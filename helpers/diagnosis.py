@@ -6,6 +6,9 @@ import keras
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from helpers.arguments import check_same_length
+from helpers.checks import ImageError, check_numbers, read_numbers
+
 KINDS = ("healthy", "discriminator winning", "collapsed", "not converged")
 SERIES = ("d_real", "d_fake", "spread")
 FEWEST_LOOKS = 8  # two in each quarter of the run
@@ -29,6 +32,8 @@ class SpreadRecorder(keras.callbacks.Callback):
     """
 
     def __init__(self, draw: Callable[[np.ndarray], np.ndarray], latent: np.ndarray, real: np.ndarray) -> None:
+        check_numbers(ImageError, 2, real=real)
+        check_same_length({"latent": latent, "real": real})
         super().__init__()
         self.draw, self.latent, self.unit = draw, latent, measure_spread(real)
 
@@ -41,8 +46,11 @@ class SpreadRecorder(keras.callbacks.Callback):
 def measure_spread(images: np.ndarray) -> float:
     """Return the mean distance of each image, (count, 28, 28, 1), to the nearest other one, NaN for images with NaN.
 
-    Blocks of 4 by 4 pixels are averaged first, so that speckle does not count as variety. Near zero: copies.
+    Blocks of 4 by 4 pixels are averaged first, so that speckle does not count as variety. Near zero: copies. Raises
+    ImageError for fewer than two images, or of another size.
     """
+    check_numbers(ImageError, 2, images=images)
+    _check_size(images)
     blocks = np.reshape(images, (len(images), 7, 4, 7, 4)).mean(axis=(2, 4)).reshape(len(images), -1)  # (count, 49)
     if not np.isfinite(blocks).all():
         return float("nan")
@@ -58,6 +66,7 @@ def diagnose(history: Mapping[str, Sequence[float]]) -> str:
     a series that still moves before its level, which will change. Raises HistoryError for a missing series, unequal
     lengths, or fewer than FEWEST_LOOKS values.
     """
+    _check_history(history)
     lengths = {name: len(history[name]) for name in SERIES if name in history}
     if missing := [name for name in SERIES if name not in lengths]:
         raise HistoryError(
@@ -79,6 +88,22 @@ def diagnose(history: Mapping[str, Sequence[float]]) -> str:
 
 
 def compare_quarters(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Return the means of a series over the last quarter but one and the last, of values, (count,), 4 or more."""
+    """Return the means of a series over the last quarter but one and the last, of values, (count,), 4 or more.
+
+    Raises HistoryError for fewer.
+    """
+    check_numbers(HistoryError, 4, values=values)
     length = len(values) // 4
     return float(np.mean(values[-2 * length : -length])), float(np.mean(values[-length:]))
+
+
+def _check_size(images: np.ndarray) -> None:
+    if np.size(images) != len(images) * 28 * 28:
+        raise ImageError(f"images have shape {np.shape(images)}, expected (count, 28, 28, 1), of 784 pixels each.")
+
+
+def _check_history(history: Mapping[str, Sequence[float]]) -> None:
+    if not isinstance(history, Mapping):
+        raise HistoryError(f"history is a {type(history).__name__}, expected {{name: values}}; try history.history.")
+    for name, values in history.items():
+        read_numbers(values, name, HistoryError)

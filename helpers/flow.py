@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from helpers.arguments import check_alike, check_floats, check_whole
 from helpers.checks import IMAGE_SHAPE, LabelError, check_labels, check_latent
 from helpers.models import draw_latent
 from helpers.seeded import HELD_OUT_STEP, SeededModel
@@ -24,11 +25,17 @@ class StepError(ValueError):
     """The solver is asked for something other than one or more whole steps."""
 
 
+def _check_steps(steps: Any) -> None:
+    if not tf.is_symbolic_tensor(steps):
+        check_whole(error=StepError, steps=steps)
+
+
 def describe_time(time: tf.Tensor) -> tf.Tensor:
     """Return cosines and sines, (batch, 12), of times in [0, 1], (batch, 1): a network sees small differences in them.
 
     Source: Vaswani et al. 2017, section 3.5, for places in a text.
     """
+    check_floats((1,), 2, time=time)
     angles = np.pi * 2.0 ** np.arange(TIME_WAVES, dtype="float32") * time  # (batch, 6)
     return tf.concat([tf.cos(angles), tf.sin(angles)], axis=1)
 
@@ -40,6 +47,9 @@ def flow_loss(guess: tf.Tensor, target: tf.Tensor, time: tf.Tensor) -> tf.Tensor
     velocities differ by (guess - target) / (1 - time); the time left is not taken to be below LEAST_LEFT.
     Source: Lipman et al. 2023, equation 9, for straight lines.
     """
+    check_floats(guess=guess, target=target)
+    check_alike(guess=guess, target=target)
+    check_floats((1,), 2, time=time)
     left = tf.maximum(1.0 - time, LEAST_LEFT)
     return tf.reduce_mean(tf.square((guess - target) / left))
 
@@ -49,6 +59,8 @@ def follow_euler(velocity: Velocity, state: tf.Tensor, steps: Any) -> tf.Tensor:
 
     velocity: of points and the time. steps: a whole number, or a tensor with one; call it inside a tf.function.
     """
+    check_floats(rank=2, state=state)
+    _check_steps(steps)
     length = 1.0 / tf.cast(steps, tf.float32)
     for step in tf.range(steps):
         time = tf.cast(step, tf.float32) * length
@@ -62,6 +74,8 @@ def follow_heun(velocity: Velocity, state: tf.Tensor, steps: Any) -> tf.Tensor:
     The last step is Euler's, since at time 1 the velocity of a guess of the end is zero over zero. So it asks for
     2 * steps - 1 velocities. Source: Karras et al. 2022, algorithm 1.
     """
+    check_floats(rank=2, state=state)
+    _check_steps(steps)
     length = 1.0 / tf.cast(steps, tf.float32)
     for step in tf.range(steps):
         time = tf.cast(step, tf.float32) * length
@@ -89,6 +103,7 @@ class FlowMatching(SeededModel):
     door = SimpleNamespace(input_shape=(None, *IMAGE_SHAPE))  # of what fit() may be given; the network sees it flat
 
     def __init__(self, network: keras.Model, seed: int = 0, classes: int = 0) -> None:
+        check_whole(0, classes=classes)
         super().__init__({"network": network}, ("loss",), seed)
         self.classes, self.latent_size = classes, PIXELS
 

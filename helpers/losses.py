@@ -1,8 +1,13 @@
-"""The losses of the GAN and VAE chapters: pure functions, one for each equation, in nats."""
+"""The losses of the GAN and VAE chapters: pure functions, one for each equation, in nats.
+
+Each takes tensors of one type of floats, or arrays, and raises ArgumentError for other types, shapes and empty ones.
+"""
 
 import math
 
 import tensorflow as tf
+
+from helpers.arguments import check_alike, check_floats
 
 
 def kl_to_standard_normal(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
@@ -11,6 +16,8 @@ def kl_to_standard_normal(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor
     mean, log_variance: (batch, latent). Returns (batch,), summed over the latent dimensions.
     Source: Kingma and Welling 2014, appendix B.
     """
+    check_floats(mean=mean, log_variance=log_variance)
+    check_alike(mean=mean, log_variance=log_variance)
     return 0.5 * tf.reduce_sum(tf.exp(log_variance) + tf.square(mean) - 1.0 - log_variance, axis=-1)
 
 
@@ -18,8 +25,11 @@ def bernoulli_log_likelihood(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Return log p(images | logits) for independent Bernoulli pixels, in nats, one value for each example.
 
     images, logits: (batch, height, width, 1); images in [0, 1]. Returns (batch,), summed over the pixels.
-    For grey pixels it is a negative cross-entropy, not a log-likelihood: see Loaiza-Ganem and Cunningham 2019.
+    For grey pixels it is a negative cross-entropy, not a log-likelihood: see Loaiza-Ganem and Cunningham 2019. Outside
+    [0, 1] it is neither, and above 0: a loss looks at shapes and types, the models' fit() at what pixels hold.
     """
+    check_floats(rank=4, images=images, logits=logits)
+    check_alike(images=images, logits=logits)
     cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=images, logits=logits)
     return -tf.reduce_sum(cross_entropy, axis=[1, 2, 3])
 
@@ -29,6 +39,7 @@ def normal_log_density(values: tf.Tensor, mean: tf.Tensor, log_variance: tf.Tens
 
     values, mean, log_variance: (..., latent), broadcast against each other. Returns (...).
     """
+    check_floats(values=values, mean=mean, log_variance=log_variance)
     squared_error = tf.square(values - mean) * tf.exp(-log_variance)
     return -0.5 * tf.reduce_sum(squared_error + log_variance + math.log(2.0 * math.pi), axis=-1)
 
@@ -39,6 +50,8 @@ def reparameterise(mean: tf.Tensor, log_variance: tf.Tensor, noise: tf.Tensor) -
     mean, log_variance: (batch, latent); noise: standard normal, (..., batch, latent). Returns noise's shape.
     Source: Kingma and Welling 2014, section 2.4.
     """
+    check_floats(mean=mean, log_variance=log_variance, noise=noise)
+    check_alike(mean=mean, log_variance=log_variance)
     return mean + tf.exp(0.5 * log_variance) * noise
 
 
@@ -48,6 +61,7 @@ def discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Ten
     real_logits, fake_logits: (batch, 1), the discriminator's outputs before the sigmoid. The mean over the batch.
     Source: Goodfellow et al. 2014, equation 1 with its sign turned, because an optimiser minimises.
     """
+    check_floats(real_logits=real_logits, fake_logits=fake_logits)
     return tf.reduce_mean(tf.nn.softplus(-real_logits)) + tf.reduce_mean(tf.nn.softplus(fake_logits))
 
 
@@ -57,6 +71,7 @@ def generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
     fake_logits: (batch, 1), the discriminator's outputs before the sigmoid. The mean over the batch.
     Source: Goodfellow et al. 2014, end of section 3.
     """
+    check_floats(fake_logits=fake_logits)
     return tf.reduce_mean(tf.nn.softplus(-fake_logits))
 
 
@@ -66,4 +81,5 @@ def gradient_penalty(gradients: tf.Tensor) -> tf.Tensor:
     gradients: (batch, 28, 28, 1), of the logits with respect to the images.
     Source: Mescheder et al. 2018, equation 9.
     """
+    check_floats(rank=4, gradients=gradients)
     return 0.5 * tf.reduce_mean(tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3]))

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import losses
-from helpers.checks import check_images, check_labels, check_latent
+from helpers.arguments import check_positive, check_seed, check_whole
+from helpers.checks import check_batch, check_images, check_labels, check_latent
 from helpers.seeded import HELD_OUT_STEP, PairedOptimizers, SeededModel
 
 EVALUATION_STREAM = 1
@@ -37,6 +38,7 @@ class GAN(SeededModel):
         seed: int = 0,
         penalty_weight: float = 0.0,
     ) -> None:
+        check_positive(zero=True, penalty_weight=penalty_weight)
         networks = {"generator": generator, "discriminator": discriminator}
         super().__init__(networks, ("d_loss", "g_loss", "d_real", "d_fake", "loss"), seed)
         self.penalty_weight, self.latent_size = penalty_weight, generator.input_shape[-1]
@@ -104,7 +106,10 @@ class GAN(SeededModel):
         return self._report_losses(real, d_loss, g_loss, real_logits, fake_logits)
 
     def generate(self, latent: np.ndarray) -> np.ndarray:
-        """Return the images, (count, 28, 28, 1) in [0, 1], of latent vectors, (count, latent_size)."""
+        """Return the images, (count, 28, 28, 1) in [0, 1], of latent vectors, (count, latent_size).
+
+        Raises LatentError.
+        """
         return self.generator(check_latent(latent, self.latent_size), training=False).numpy()
 
     def sample(self, count: int, seed: int) -> np.ndarray:
@@ -151,6 +156,7 @@ class ConditionalGAN(GAN):
         super().__init__(generator, discriminator, *args, **options)
         self.classes = discriminator.output_shape[-1]
         self.latent_size -= self.classes
+        check_whole(latent_size=self.latent_size)
 
     def tell_labels(self, labels: tf.Tensor) -> tuple[Network, Network]:
         labels = tf.cast(labels, tf.int32)
@@ -189,6 +195,7 @@ class VAE(SeededModel):
     seen_by = "encoder"
 
     def __init__(self, encoder: keras.Model, decoder: keras.Model, seed: int = 0, kl_weight: float = 1.0) -> None:
+        check_positive(zero=True, kl_weight=kl_weight)
         super().__init__({"encoder": encoder, "decoder": decoder}, ("loss", "reconstruction", "kl"), seed)
         self.kl_weight, self.latent_size = kl_weight, decoder.input_shape[-1]
 
@@ -202,6 +209,7 @@ class VAE(SeededModel):
 
         images: (batch, 28, 28, 1). loss = reconstruction + kl_weight * kl, the negative ELBO where kl_weight is 1.
         """
+        check_batch(images, None, self.encoder.input_shape[1:], 0)
         mean, log_variance = self.encoder(images, training=training)  # (batch, latent_size) each
         noise = self.draw_noise(tf.shape(mean), step)
         logits = self.decoder(losses.reparameterise(mean, log_variance, noise), training=training)
@@ -232,12 +240,18 @@ class VAE(SeededModel):
         return (self.optimizer,)
 
     def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and log-variance of q(z | x), (count, latent_size) each, of images, (count, 28, 28, 1)."""
+        """Return mean and log-variance of q(z | x), (count, latent_size) each, of images, (count, 28, 28, 1).
+
+        Raises ImageError.
+        """
         mean, log_variance = self.encoder(check_images(images), training=False)
         return mean.numpy(), log_variance.numpy()
 
     def decode(self, latent: np.ndarray) -> np.ndarray:
-        """Return the pixel probabilities, (count, 28, 28, 1), of latent vectors, (count, latent_size)."""
+        """Return the pixel probabilities, (count, 28, 28, 1), of latent vectors, (count, latent_size).
+
+        Raises LatentError.
+        """
         return tf.sigmoid(self.decoder(check_latent(latent, self.latent_size), training=False)).numpy()
 
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
@@ -254,8 +268,11 @@ class VAE(SeededModel):
         """Return log p(x | z) + log p(z) - log q(z | x) for z drawn from q(z | x), in nats, (samples, count).
 
         images: binary, (count, 28, 28, 1). Works on batch_size images and draws_at_once samples at a time, so that the
-        networks' memory grows with neither. Raises ImageError for grey pixels. Source: Burda et al. 2016, equation 7.
+        networks' memory grows with neither. Raises ImageError for grey pixels, ArgumentError for counts below 1.
+        Source: Burda et al. 2016, equation 7.
         """
+        check_whole(samples=samples, batch_size=batch_size, draws_at_once=draws_at_once)
+        check_whole(0, 2**31 - 1, seed=seed)
         images = check_images(images, binary=True)
         weights = np.empty((samples, len(images)), np.float32)
         for start in range(0, len(images), batch_size):
@@ -282,5 +299,10 @@ class VAE(SeededModel):
 
 
 def draw_latent(count: int, latent_size: int, seed: int) -> np.ndarray:
-    """Return standard normal latent vectors, float32 (count, latent_size), the same for the same seed."""
+    """Return standard normal latent vectors, float32 (count, latent_size), the same for the same seed.
+
+    Raises ArgumentError for sizes that are not 1 or more, and for a seed below 0.
+    """
+    check_whole(count=count, latent_size=latent_size)
+    check_seed(seed)
     return np.random.default_rng(seed).standard_normal((count, latent_size), dtype=np.float32)

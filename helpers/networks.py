@@ -1,10 +1,11 @@
-"""The networks of the book: each function builds one, untrained."""
+"""The networks of the book: each function builds one, untrained, and raises ArgumentError for sizes it cannot have."""
 
 from collections.abc import Sequence
 
 import keras
 from keras import layers
 
+from helpers.arguments import check_whole, check_widths
 from helpers.checks import IMAGE_SHAPE
 
 PIXELS = 28 * 28
@@ -13,6 +14,7 @@ NEGATIVE_SLOPE = 0.2  # of the leaky ReLU; Radford et al. 2016
 
 def build_classifier(feature_size: int = 64) -> keras.Model:
     """Return a digit classifier, (batch, 28, 28, 1) -> (batch, 10) logits, with a layer named "features"."""
+    check_whole(feature_size=feature_size)
     return keras.Sequential(
         [
             keras.Input(IMAGE_SHAPE),
@@ -39,6 +41,8 @@ def build_dense_generator(
     It draws logits at half the size; enlarged before the sigmoid they give smooth strokes with sharp edges, where
     pixels drawn one by one leave speckles. batch_norm: normalise each hidden layer over the batch.
     """
+    check_whole(latent_size=latent_size)
+    check_widths(widths)
     network = keras.Sequential([keras.Input((latent_size,))], name="generator")
     for width in widths:
         network.add(layers.Dense(width, use_bias=not batch_norm))  # batch normalisation brings its own shift
@@ -54,6 +58,7 @@ def build_dense_generator(
 
 def build_dense_discriminator(widths: Sequence[int] = (256, 256)) -> keras.Model:
     """Return a dense discriminator, (batch, 28, 28, 1) -> (batch, 1) logits."""
+    check_widths(widths)
     network = keras.Sequential([keras.Input(IMAGE_SHAPE), layers.Flatten()], name="discriminator")
     for width in widths:
         network.add(layers.Dense(width))
@@ -67,6 +72,7 @@ def build_convolutional_generator(latent_size: int, channels: int = 32) -> keras
 
     It ends as the dense one does: logits at half the size, enlarged before the sigmoid.
     """
+    check_whole(latent_size=latent_size, channels=channels)
     return keras.Sequential(
         [
             keras.Input((latent_size,)),
@@ -87,6 +93,7 @@ def build_convolutional_generator(latent_size: int, channels: int = 32) -> keras
 
 def build_convolutional_discriminator(channels: int = 32) -> keras.Model:
     """Return a convolutional discriminator, (batch, 28, 28, 1) -> (batch, 1) logits."""
+    check_whole(channels=channels)
     return keras.Sequential(
         [
             keras.Input(IMAGE_SHAPE),
@@ -106,6 +113,8 @@ def build_convolutional_discriminator(channels: int = 32) -> keras.Model:
 
 def build_dense_encoder(latent_size: int, widths: Sequence[int] = (400, 200)) -> keras.Model:
     """Return a dense encoder, (batch, 28, 28, 1) -> mean and log-variance of q(z | x), (batch, latent_size) each."""
+    check_whole(latent_size=latent_size)
+    check_widths(widths)
     images = keras.Input(IMAGE_SHAPE)
     hidden = layers.Flatten()(images)  # (batch, 784)
     for width in widths:
@@ -117,6 +126,8 @@ def build_dense_encoder(latent_size: int, widths: Sequence[int] = (400, 200)) ->
 
 def build_dense_decoder(latent_size: int, widths: Sequence[int] = (200, 400)) -> keras.Model:
     """Return a dense decoder, (batch, latent_size) -> (batch, 28, 28, 1) logits of Bernoulli pixels."""
+    check_whole(latent_size=latent_size)
+    check_widths(widths)
     network = keras.Sequential([keras.Input((latent_size,))], name="decoder")
     for width in widths:
         network.add(layers.Dense(width, activation="relu"))
@@ -132,6 +143,8 @@ def build_dense_flow(told: int = 12, width: int = 384, blocks: int = 2) -> keras
     nothing (He et al. 2016, Goyal et al. 2017). The network ends as the dense generator does: logits at half the size,
     enlarged before the bound.
     """
+    check_whole(0, told=told, blocks=blocks)
+    check_whole(width=width)
     inputs = keras.Input((PIXELS + told,))
     hidden = layers.Dense(width)(inputs)  # (batch, width)
     for _ in range(blocks):
@@ -145,5 +158,6 @@ def build_dense_flow(told: int = 12, width: int = 384, blocks: int = 2) -> keras
 
 def give_each_class_a_logit(discriminator: keras.Model, classes: int = 10) -> keras.Model:
     """Return a discriminator with its last layer, of one logit, replaced by a new one with a logit for each class."""
+    check_whole(classes=classes)
     logits = layers.Dense(classes)(discriminator.layers[-2].output)  # (batch, classes)
     return keras.Model(discriminator.inputs[0], logits, name=discriminator.name)

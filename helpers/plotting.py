@@ -1,4 +1,8 @@
-"""Figures: each function that draws does so on an Axes that it is given and returns it; none shows anything."""
+"""Figures: each function that draws does so on an Axes that it is given and returns it; none shows anything.
+
+Images that could not be told from black or white, being bytes or from -1 to 1, end in an ImageError; NaN is left white.
+Other arguments that cannot be drawn end in a LatentError, LabelError or ArgumentError.
+"""
 
 import itertools
 import sys
@@ -11,6 +15,18 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
+
+from helpers.arguments import ArgumentError, check_positive, check_same_length, check_whole
+from helpers.checks import (
+    ImageError,
+    LabelError,
+    LatentError,
+    check_labels,
+    check_latent,
+    check_numbers,
+    check_pictures,
+    read_numbers,
+)
 
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGIT_COLORS = plt.colormaps["tab10"].colors
@@ -60,6 +76,7 @@ def show_images(ax: Axes, images: np.ndarray, columns: int, label: str | None = 
 
 def show_rows(ax: Axes, rows: Mapping[str, np.ndarray]) -> Axes:
     """Draw rows of images, {name: (count, 28, 28, 1)}, one under the other, each with its name at the left."""
+    _check_rows(rows)
     mosaic = tile_images(np.concatenate(list(rows.values())), columns=len(next(iter(rows.values()))))
     ax.imshow(mosaic, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
     height = mosaic.shape[0] / len(rows)
@@ -74,6 +91,7 @@ def plot_curves(
     ax: Axes, curves: Mapping[str, Sequence[float]], x: Sequence[float] | np.ndarray, xlabel: str, ylabel: str
 ) -> Axes:
     """Draw curves, {name: values}, over x, told apart by colour and line style."""
+    check_same_length({"x": x, **curves})
     for style, (name, values) in zip(itertools.cycle(("-", "--", ":", "-.")), curves.items(), strict=False):
         ax.plot(x, values, style, label=name)
     ax.set_xlabel(xlabel)
@@ -84,6 +102,7 @@ def plot_curves(
 
 def label_lines(ax: Axes, gap: float = 1.2) -> Axes:
     """Write each line's name at its end, in its colour, instead of a legend; names stand gap lines of text apart."""
+    check_positive(gap=gap)
     lines = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
     ends = [np.column_stack(line.get_data())[np.isfinite(line.get_ydata())][-1] for line in lines]
     ax.autoscale_view()  # pending until something asks for the limits
@@ -114,6 +133,10 @@ def plot_latent_plane(ax: Axes, latent: np.ndarray, labels: np.ndarray) -> Axes:
 
     The points come in an order of chance, so that no digit covers another.
     """
+    check_numbers(LatentError, arrays=True, latent=latent)
+    check_latent(latent, 2)
+    check_numbers(LabelError, arrays=True, labels=labels)
+    check_labels(labels, len(latent), len(DIGIT_COLORS))
     order = np.random.default_rng(0).permutation(len(latent))
     colors = np.array(DIGIT_COLORS)[labels[order]]
     ax.scatter(*latent[order].T, s=9, color=colors, alpha=0.7, linewidths=0)  # type: ignore[misc]  # two coordinates
@@ -138,6 +161,7 @@ def plot_latent_plane(ax: Axes, latent: np.ndarray, labels: np.ndarray) -> Axes:
 
 def describe_digits(labels: np.ndarray) -> str:
     """Return in words how many of each digit there are, for alternative texts: "3 digits: 2 zeros, 1 six"."""
+    check_labels(labels, classes=len(DIGIT_NAMES))
     counts = np.bincount(labels, minlength=10)
     plurals = ("sixes" if name == "six" else f"{name}s" for name in DIGIT_NAMES)
     names = zip(counts, DIGIT_NAMES, plurals, strict=True)
@@ -150,6 +174,9 @@ def tile_images(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
 
     The last row is filled up with white. Returns (height, width), float32.
     """
+    check_pictures(images, shown=True)
+    check_whole(columns=columns)
+    check_whole(0, gap=gap)
     count, height, width, _ = images.shape
     lines = -(-count // columns)
     canvas = np.ones((lines * (height + gap) - gap, columns * (width + gap) - gap), np.float32)
@@ -164,10 +191,21 @@ def reduce_colours(figure: Figure, colours: int = 16) -> Image.Image:
 
     A grid of grey images takes a third of the bytes so: a chapter holds two megabytes.
     """
+    check_whole(1, 256, colours=colours)
     figure.canvas.draw()
     pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]  # of Agg's canvas
     plt.close(figure)
     return Image.fromarray(pixels).quantize(colours, method=Image.Quantize.MAXCOVERAGE)
+
+
+def _check_rows(rows: Mapping[str, np.ndarray]) -> None:
+    if not isinstance(rows, Mapping) or not rows:
+        raise ArgumentError(f"rows is a {type(rows).__name__}, expected {{name: images}}, one row or more.")
+    for name, images in rows.items():
+        check_pictures(read_numbers(images, repr(name), ImageError), repr(name), shown=True)
+    first, *others = map(len, rows.values())
+    if {first, *others[:-1]} != {first} or others[-1:] > [first]:  # the last one may be filled up with white
+        raise ArgumentError(f"rows hold {[first, *others]} images, expected as many in each.")
 
 
 def _find_shell() -> Any:

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 
 from helpers import data, metrics, networks
+from helpers.arguments import check_choice
 from helpers.book.bands import find_results
-from helpers.checks import check_images
+from helpers.checks import ImageError, check_digits, check_images, check_numbers
 
 # Trained by the study `measures`, whose record says what each measure sees and what it lets pass.
 WEIGHTS = {"scikit-learn digits": "classifier_digits.npz", "MNIST": "classifier_mnist.npz"}
@@ -35,10 +36,12 @@ class Scorer:
     digits: a data.Digits. The classifier has been trained on the training digits, with small turns, shifts and shears,
     by the study `measures`; its weights are stored, so that all chapters and runs measure by the same one.
     count: how many images each score takes; accuracy: the classifier's, on all test digits.
-    Raises ScorerError for other data, LeakError where a training image is also a test image.
+    Raises ScorerError for other data, ImageError and LabelError for images or labels of another kind in any of the
+    three splits, LeakError where a training image is also a test image.
     """
 
     def __init__(self, digits: data.Digits) -> None:
+        check_digits(digits)
         if digits.name not in WEIGHTS:
             raise ScorerError(f"no classifier for {digits.name!r}; expected {' or '.join(WEIGHTS)}.")
         data.refuse_held_out(digits.train.images, digits.test.images)
@@ -51,10 +54,12 @@ class Scorer:
 
     def classify(self, images: np.ndarray) -> np.ndarray:
         """Return the digit that the classifier sees in each image, (count,), of images, (count, 28, 28, 1)."""
+        check_numbers(ImageError, 1, images=images)
         return self.classifier.predict(check_images(images), batch_size=512, verbose=0).argmax(axis=1)
 
     def extract(self, images: np.ndarray) -> np.ndarray:
         """Return the features, (count, 64), of images, (count, 28, 28, 1)."""
+        check_numbers(ImageError, 1, images=images)
         return self._extractor.predict(check_images(images), batch_size=512, verbose=0)
 
     def score(self, images: np.ndarray) -> Score:
@@ -72,7 +77,11 @@ class Scorer:
 
 
 def load_classifier(name: str) -> keras.Model:
-    """Return the classifier whose weights results/weights/NAME holds, in the order of get_weights, as float16."""
+    """Return the classifier whose weights results/weights/NAME holds, in the order of get_weights, as float16.
+
+    Raises ArgumentError for a name that there is not.
+    """
+    check_choice(WEIGHTS.values(), name=name)
     classifier = networks.build_classifier()
     with np.load(find_results() / "weights" / name) as file:
         classifier.set_weights([file[key] for key in file.files])

@@ -3,10 +3,10 @@
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from helpers.checks import check_batch, check_labels
+from helpers.arguments import check_whole
+from helpers.checks import ImageError, check_batch, check_values
 
 HELD_OUT_STEP = -1  # the noise of validation: no training step has this number
 
@@ -26,6 +26,7 @@ class SeededModel(keras.Model):
     classes = 0  # of the labels that the model is told; 0: it takes none
 
     def __init__(self, networks: dict[str, keras.Model], tracked: tuple[str, ...], seed: int) -> None:
+        check_whole(0, 2**31 - 1, seed=seed)
         super().__init__(name=type(self).__name__.lower(), dtype="float32")
         for name, network in networks.items():
             if types := {part.compute_dtype for part in (network, *network.layers)} - {"float32"}:
@@ -41,11 +42,14 @@ class SeededModel(keras.Model):
     def fit(self, x: Any = None, y: Any = None, batch_size: int | None = None, epochs: int = 1, **options: Any) -> Any:
         """Train as keras.Model.fit does; what would end or spoil the training later is refused before it begins.
 
-        Raises ImageError and LabelError for data, held-out data included, that the model does not train on, and
-        ModelError for weights of examples and for callbacks that could not do what they promise.
+        Raises ImageError and LabelError for data, held-out data included, that the model does not train on, ModelError
+        for weights of examples and for callbacks that could not do what they promise, and ArgumentError for numbers
+        that are no numbers of steps, epochs or images. What arrays and tensors hold is looked at once; what a stream
+        holds cannot be seen: data.make_batches looks at it.
         """
-        self._check_data(x, y, options.get("sample_weight", options.get("class_weight")))
-        self._check_data(*keras.utils.unpack_x_y_sample_weight(options.get("validation_data")))
+        self._check_given(x, y, options.get("sample_weight", options.get("class_weight")))
+        self._check_held_out(options.get("validation_data"))
+        self._check_sizes(batch_size=batch_size, epochs=epochs, **options)
         callbacks = options.get("callbacks") or ()
         for callback in getattr(callbacks, "callbacks", callbacks):
             self._check_callback(callback)
@@ -100,10 +104,29 @@ class SeededModel(keras.Model):
             images, labels, weights = keras.utils.unpack_x_y_sample_weight(images.element_spec)
         if weights is not None:
             raise ModelError("weights of examples or classes, expected none; repeat the images that should count more.")
-        if hasattr(images, "shape"):  # a generator does not tell; the step looks at what it yields
+        if hasattr(images, "shape") or isinstance(images, list | tuple):
             check_batch(images, labels, getattr(self, self.seen_by).input_shape[1:], self.classes)
-            if isinstance(labels, np.ndarray):
-                check_labels(labels, len(images), self.classes)
+        # a generator does not tell; the step looks at what it yields
+
+    def _check_given(self, images: Any, labels: Any, weights: Any) -> None:
+        """Raise as _check_data does, and for values, which are looked at once, before the first step."""
+        if images is None:
+            raise ImageError("no images, expected an array or a stream of them: fit(images).")
+        self._check_data(images, labels, weights)
+        if hasattr(images, "shape"):
+            check_values(images, labels, self.classes)
+
+    def _check_held_out(self, given: Any) -> None:
+        if isinstance(given, list | tuple) and len(given) > 3:  # of images, not of parts as Keras has them
+            raise ImageError(f"validation_data are a {type(given).__name__}, expected an array; try np.array(images).")
+        if given is not None:
+            self._check_given(*keras.utils.unpack_x_y_sample_weight(given))
+
+    def _check_sizes(self, **options: Any) -> None:
+        for name in ("batch_size", "steps_per_epoch", "validation_steps", "validation_batch_size"):
+            if options.get(name) is not None:
+                check_whole(**{name: options[name]})
+        check_whole(0, epochs=options["epochs"], initial_epoch=options.get("initial_epoch", 0))
 
     def _check_callback(self, callback: keras.callbacks.Callback) -> None:
         """Raise ModelError for a callback of Keras that could not do what it promises here."""

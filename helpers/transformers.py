@@ -1,4 +1,7 @@
-"""Small transformers from Keras layers, greedy generation inside one graph, and the attention weights for drawing."""
+"""Small transformers from Keras layers, greedy generation inside one graph, and the attention weights for drawing.
+
+Sizes that are no whole numbers, 1 or more, and tokens that the vocabulary does not have end in a TransformerError.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
+
+from helpers.arguments import check_whole
+from helpers.checks import check_tokens
 
 
 class TransformerError(ValueError):
@@ -17,6 +23,7 @@ class Positions(layers.Layer):
     """Adds a learnt vector for each position: (batch, positions, width) -> the same, positions up to length."""
 
     def __init__(self, length: int, **options: Any) -> None:
+        _check_sizes(length=length)
         super().__init__(**options)
         self.length = length
 
@@ -40,6 +47,7 @@ def apply_block(
     Its attention layers are called NAME_self and NAME_cross. Raises TransformerError unless heads divide the width.
     Source: Vaswani et al. 2017; the norm comes before each part as in Radford et al. 2019.
     """
+    _check_sizes(heads=max(heads, 1) if isinstance(heads, int) else heads)  # others than whole numbers
     width = x.shape[-1]
     if heads < 1 or width % heads:
         raise TransformerError(f"{heads} heads cannot share a width of {width}; choose a number that divides it.")
@@ -62,6 +70,7 @@ def build_decoder_only(
 
     positions: up to length. causal=False takes the mask away, so that each position sees the whole sequence.
     """
+    _check_sizes(vocabulary=vocabulary, length=length, width=width, blocks=blocks)
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     x = _apply_stack(tokens, vocabulary, length, width, heads, blocks, causal=causal, name="decoder")
     return keras.Model(tokens, layers.Dense(vocabulary, name="logits")(x), name="decoder_only")
@@ -74,6 +83,7 @@ def build_encoder_only(
 
     Each position sees the whole sequence; vectors for other uses are the output of its layer "encoder_norm".
     """
+    _check_sizes(vocabulary=vocabulary, length=length, width=width, blocks=blocks)
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     x = _apply_stack(tokens, vocabulary, length, width, heads, blocks, causal=False, name="encoder")
     return keras.Model(tokens, layers.Dense(vocabulary, name="logits")(x), name="encoder_only")
@@ -86,6 +96,8 @@ def build_encoder_decoder(
 
     The encoder sees the whole source, the decoder its own tokens so far and all that the encoder makes of the source.
     """
+    _check_sizes(vocabulary=vocabulary, source_length=source_length, length=length)
+    _check_sizes(width=width, blocks=blocks)
     source, tokens = (keras.Input((None,), dtype="int32", name=name) for name in ("source", "tokens"))
     memory = _apply_stack(source, vocabulary, source_length, width, heads, blocks, causal=False, name="encoder")
     x = _apply_stack(tokens, vocabulary, length, width, heads, blocks, causal=True, memory=memory, name="decoder")
@@ -123,6 +135,8 @@ def build_generator(model: keras.Model) -> Callable[..., np.ndarray]:
         return tokens
 
     def generate(tokens: np.ndarray, count: int, source: np.ndarray | None = None) -> np.ndarray:
+        check_tokens(tokens, model.output_shape[-1], TransformerError)
+        check_whole(0, error=TransformerError, count=count)
         start = np.shape(tokens)[1]
         if start < 1 or start + count > length + 1:
             raise TransformerError(
@@ -132,11 +146,28 @@ def build_generator(model: keras.Model) -> Callable[..., np.ndarray]:
             raise TransformerError(
                 "a source is for encoder-decoders; give one where the model reads it, not elsewhere."
             )
+        _check_source(source, len(tokens), model)
         given = (tokens if source is None else source, tokens, start + count)
         return traced(*(tf.constant(np.asarray(value, np.int32)) for value in given)).numpy()
 
     traced = extend.get_concrete_function()
     return generate
+
+
+def _check_sizes(**sizes: int) -> None:
+    check_whole(error=TransformerError, **sizes)
+
+
+def _check_source(source: Any, count: int, model: keras.Model) -> None:
+    """Raise TransformerError for a source of other tokens, or another number of them, than an encoder-decoder reads."""
+    if source is None:
+        return
+    check_tokens(source, model.get_layer("encoder_embedding").input_dim, TransformerError)
+    longest, (rows, positions) = model.get_layer("encoder_positions").length, np.shape(source)
+    if rows != count or not 1 <= positions <= longest:
+        raise TransformerError(
+            f"source has shape {(rows, positions)}, expected ({count}, positions), 1 to {longest} of them."
+        )
 
 
 def _apply_stack(

@@ -22,7 +22,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from helpers import data, flow, models, networks, training
+from helpers import checkpoints, data, flow, models, networks, training
 
 SHORT = {"batch_size": 16, "steps_per_epoch": 3, "epochs": 11}
 MOST_SECONDS = 600  # of what is asked; a training takes about one
@@ -111,7 +111,7 @@ def train(model: str, file: str | None, kill: dict | None, tell: Callable) -> di
     if kill and "step" in kill:
         callbacks.append(AtStep(kill["step"], tell))
     elif kill:
-        training.save_state = die_within(training.save_state, **kill)
+        checkpoints.save_state = die_within(checkpoints.save_state, **kill)
     trained, history = TRAIN[model](callbacks)
     if kill:
         time.sleep(MOST_SECONDS)  # the kill is on its way

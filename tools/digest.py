@@ -34,8 +34,10 @@ from tools.notebook_files import ROOT, book_metadata, chapters, code_cells, only
 
 PACKAGES = ("helpers", "studies", "tools")
 SHOWING = ("helpers.plotting", "helpers.book")
-NEVER = ("tools.digest", "helpers.checks")  # a study may name the first, but measures nothing with it
-CARRIES = {("helpers.training", name) for name in ("FirstStep", "Checkpoint", "save_state", "restore_state")}
+NEVER = ("tools.digest", "helpers.checks", "helpers.checkpoints")  # with the first no study measures that names it
+# What helpers.training had of the last until November 30, 2026, and lends since
+CARRIES = {"FirstStep", "Checkpoint", "CheckpointError", "save_state", "restore_state", "_flatten", "UNSTABLE"}
+CARRIES = {("helpers.training", name) for name in CARRIES}
 PINNED = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
 WHERE_USED = ("torch", "pandas")  # packages whose version counts for code that names them only
 KINDS = ("outputs", "quick", "full")

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from helpers import data, metrics
-from helpers.checks import IMAGE_SHAPE, ImageError, check_images
+from helpers.arguments import check_whole
+from helpers.checks import IMAGE_SHAPE, ImageError, check_images, read_numbers
 from helpers.scorecard import Scorer
 
 DIGITS = {"small": data.load_small_digits, "mnist": data.load_mnist}
@@ -42,7 +43,7 @@ def read_samples(path: Path, key: str | None = None) -> np.ndarray:
     Raises SamplesError for a file that cannot be read, or where the array cannot be told; ImageError as make_images.
     """
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             names = [key] if key else file.files
             if missing := set(names) - set(file.files):
                 raise SamplesError(f"{path}: no array {min(missing)!r}; expected one of {file.files}.")
@@ -68,7 +69,7 @@ def make_images(array: np.ndarray) -> np.ndarray:
     array: (count, 28, 28) or (count, 28, 28, 1), uint8 from 0 to 255 or float from 0 to 1. Raises ImageError, which
     says what else it is and how to mend that.
     """
-    array = np.asarray(array)
+    array = read_numbers(array, "images", ImageError)
     if not _has_shape(array.shape):
         fits = len(array.shape) > 1 and len(array) and array.size == len(array) * 28 * 28
         raise ImageError(f"shape {array.shape}, expected {EXPECTED}{'; try .reshape(-1, 28, 28)' * bool(fits)}.")
@@ -96,7 +97,7 @@ def _has_shape(shape: tuple) -> bool:
 
 def find_warnings(images: np.ndarray) -> list[str]:
     """Return what may be wrong with images, (count, 28, 28, 1) in [0, 1], that could still be meant."""
-    inside = np.zeros(IMAGE_SHAPE, bool)
+    images, inside = check_images(images), np.zeros(IMAGE_SHAPE, bool)
     inside[1:-1, 1:-1] = True
     found = []
     if (frame := float(images[:, ~inside].mean())) > BRIGHT:
@@ -111,6 +112,8 @@ def choose(images: np.ndarray, count: int) -> np.ndarray:
 
     Raises SamplesError for fewer.
     """
+    check_whole(count=count)
+    images = read_numbers(images, "images", ImageError)
     if len(images) < count:
         raise SamplesError(f"{len(images):,} images, expected {count:,} or more: every row of the table has as many.")
     return images[np.sort(np.random.default_rng(0).choice(len(images), count, replace=False))]

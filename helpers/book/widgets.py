@@ -15,7 +15,9 @@ import keras
 import numpy as np
 from matplotlib.colors import to_hex
 
+from helpers.arguments import check_positive
 from helpers.book.page import _display, _image, _pack, _read, _wrap
+from helpers.checks import LabelError, check_labels, check_latent, check_numbers
 from helpers.plotting import DIGIT_COLORS, tile_images
 
 MAX_BYTES = 300_000  # of the weights of a widget, before they are packed
@@ -102,6 +104,9 @@ def show_plane(
     above: HTML that stands above it, such as what page.format_frames returns. What 8 bits change is measured on a grid
     over the plane, and stands below. Raises ExportError.
     """
+    check_latent(codes, 2)
+    check_numbers(LabelError, arrays=True, codes=codes, labels=labels)
+    check_labels(labels, len(codes), len(DIGIT_COLORS))
     ticks = np.linspace(-REACH, REACH, 17, dtype=np.float32)
     grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)  # (289, 2)
     apart = np.abs(_decode(decoder, grid) - _decode(dequantise(decoder), grid))
@@ -144,6 +149,9 @@ def show_steps(
     """
     if first not in digits:
         raise ValueError(f"first is {first}; expected one of the numbers of steps, {', '.join(map(str, digits))}.")
+    check_latent(noise, 2)
+    check_latent(centres, 2)
+    check_positive(radius=radius)
     counts, noise = list(digits), np.round(noise, 2)
     way, frame = _walk(network, noise, first), counts.index(first)
     exact, rounded = (_walk(one, noise, max(counts))[-1] for one in (network, dequantise(network)))

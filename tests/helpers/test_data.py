@@ -279,12 +279,16 @@ def test_other_images_are_not_refused(digits: data.Digits) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "broken"),
-    [("refuse_held_out", lambda images, held_out: None), ("_digest", lambda images: {len(images)})],
-    ids=["no guard", "guard that compares counts"],
+    "broken",
+    [
+        {"refuse_held_out": lambda images, held_out: None},
+        {"_digest": lambda images: {len(images)}, "check_shared": lambda images, held_out, error: None},
+    ],
+    ids=["no guard", "guards that compare counts"],
 )
-def test_a_leak_that_nobody_refuses_is_caught(name: str, broken, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, name, broken)
+def test_a_leak_that_nobody_refuses_is_caught(broken: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, instead in broken.items():
+        monkeypatch.setattr(data, name, instead)
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
         check_leak()
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from helpers import models, networks, training
+from helpers import checkpoints, models, networks, training
 
 MADE_WITH = {"code": "a"}
 
@@ -225,7 +225,7 @@ def test_progress_that_no_training_makes_is_refused_before_anything_is_set(tmp_p
 
 def test_what_cannot_be_kept_is_told_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for every in (0, -1, 1.5, "all"):
-        with pytest.raises(training.CheckpointError, match=f"every = {every!r}, expected a whole number of epochs"):
+        with pytest.raises(training.CheckpointError, match=f"every is {every!r}, expected a whole number, 1 or more"):
             training.Checkpoint(tmp_path / "training.npz", every=every)
     monkeypatch.setattr(models.VAE, "train_step", None)
     with pytest.raises(training.CheckpointError, match="give Checkpoint numbers"):
@@ -243,8 +243,8 @@ def test_writing_takes_a_hundredth_of_the_time(tmp_path: Path, monkeypatch: pyte
         now[0] += 0.008 if epochs <= 5 else 0.024
         written.append(epochs)
 
-    monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(training, "save_state", save)
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(checkpoints, "save_state", save)
     checkpoint = training.Checkpoint(tmp_path / "training.npz")
     checkpoint.config, checkpoint.variables, checkpoint.history = {}, [], {}
     checkpoint.set_params({"epochs": 12})
