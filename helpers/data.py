@@ -112,7 +112,8 @@ def enlarge(scans: np.ndarray) -> np.ndarray:
         raise ImageError(f"scans have shape {scans.shape}, expected (count, 8, 8); try np.reshape(scans, (-1, 8, 8)).")
     if not (scans.min() >= 0.0 and scans.max() <= 1.0):  # so that NaN is refused too
         raise ImageError(
-            f"scans range from {scans.min():.3g} to {scans.max():.3g}, expected [0, 1]; try np.array(scans) / 16."
+            f"scans range from {scans.min():.3g} to {scans.max():.3g}, expected [0, 1]; divide by 16: "
+            "try np.array(scans) / 16."
         )
     spline = ndimage.zoom(np.eye(CELLS + 2), (FINE, 1), mode="grid-constant", grid_mode=True)  # (100, 10), one axis's
     return spline @ np.pad(scans, ((0, 0), (1, 1), (1, 1))) @ spline.T

@@ -69,7 +69,10 @@ def make_images(array: np.ndarray) -> np.ndarray:
     array: (count, 28, 28) or (count, 28, 28, 1), uint8 from 0 to 255 or float from 0 to 1. Raises ImageError, which
     says what else it is and how to mend that.
     """
-    array = read_numbers(array, "images", ImageError)
+    try:
+        array = np.asarray(array)
+    except ValueError as no:
+        raise ImageError(f"images of unequal sizes, expected {EXPECTED}.") from no
     if not _has_shape(array.shape):
         fits = len(array.shape) > 1 and len(array) and array.size == len(array) * 28 * 28
         raise ImageError(f"shape {array.shape}, expected {EXPECTED}{'; try .reshape(-1, 28, 28)' * bool(fits)}.")
