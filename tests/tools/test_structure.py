@@ -15,7 +15,9 @@ BOOK = {f"book.{path.stem}": path for path in sorted((PACKAGE / "book").glob("*.
 MODULES = TAUGHT | BOOK
 # Which modules of helpers each may import; all else stands on its own.
 MAY_IMPORT = {
-    "data": {"checks"},
+    "book.doctor": {"book.surroundings"},
+    "book.runtime": {"book.surroundings"},
+    "data": {"book.surroundings", "checks"},
     "flow": {"checks", "models", "seeded"},
     "networks": {"checks"},
     "models": {"checks", "losses", "seeded"},
@@ -57,12 +59,13 @@ EXPECTED = {
     "book.runtime",
     "book.score_samples",
     "book.service",
+    "book.surroundings",
     "book.temperature",
     "book.verdicts",
     "book.widgets",
 }
 MAX_LINES = 220  # of a module
-MAX_TAUGHT, MAX_BOOK = 1_320, 1_300  # of what chapters teach, three models by now; of what holds the book together
+MAX_TAUGHT, MAX_BOOK = 1_330, 1_430  # of what chapters teach, three models by now; of what holds the book together
 
 
 def parsed(path: Path) -> ast.Module:
