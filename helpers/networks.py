@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from helpers.book import surroundings
 from helpers.checks import IMAGE_SHAPE
 
 PIXELS = 28 * 28
@@ -13,6 +14,7 @@ NEGATIVE_SLOPE = 0.2  # of the leaky ReLU; Radford et al. 2016
 
 def build_classifier(feature_size: int = 64) -> keras.Model:
     """Return a digit classifier, (batch, 28, 28, 1) -> (batch, 10) logits, with a layer named "features"."""
+    surroundings.check_keras("backend", "image_data_format")
     return keras.Sequential(
         [
             keras.Input(IMAGE_SHAPE),
@@ -39,6 +41,7 @@ def build_dense_generator(
     It draws logits at half the size; enlarged before the sigmoid they give smooth strokes with sharp edges, where
     pixels drawn one by one leave speckles. batch_norm: normalise each hidden layer over the batch.
     """
+    surroundings.check_keras("backend", "image_data_format")
     network = keras.Sequential([keras.Input((latent_size,))], name="generator")
     for width in widths:
         network.add(layers.Dense(width, use_bias=not batch_norm))  # batch normalisation brings its own shift
@@ -67,6 +70,7 @@ def build_convolutional_generator(latent_size: int, channels: int = 32) -> keras
 
     It ends as the dense one does: logits at half the size, enlarged before the sigmoid.
     """
+    surroundings.check_keras("backend", "image_data_format")
     return keras.Sequential(
         [
             keras.Input((latent_size,)),
@@ -87,6 +91,7 @@ def build_convolutional_generator(latent_size: int, channels: int = 32) -> keras
 
 def build_convolutional_discriminator(channels: int = 32) -> keras.Model:
     """Return a convolutional discriminator, (batch, 28, 28, 1) -> (batch, 1) logits."""
+    surroundings.check_keras("backend", "image_data_format")
     return keras.Sequential(
         [
             keras.Input(IMAGE_SHAPE),
@@ -132,6 +137,7 @@ def build_dense_flow(told: int = 12, width: int = 384, blocks: int = 2) -> keras
     nothing (He et al. 2016, Goyal et al. 2017). The network ends as the dense generator does: logits at half the size,
     enlarged before the bound.
     """
+    surroundings.check_keras("backend", "image_data_format")
     inputs = keras.Input((PIXELS + told,))
     hidden = layers.Dense(width)(inputs)  # (batch, width)
     for _ in range(blocks):

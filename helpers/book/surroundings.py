@@ -25,20 +25,21 @@ class SettingsError(ValueError):
     """A setting of this machine, shell or notebook would change what the book computes."""
 
 
-def check_keras() -> None:
+def check_keras(*names: str) -> None:
     """Raise SettingsError, naming each setting of Keras that is not the book's, where it stands and what to do.
 
-    Before Keras is imported its environment and its file keras.json are asked, afterwards Keras itself.
+    Before Keras is imported its environment and its file keras.json are asked, afterwards Keras itself, and of it only
+    for those names, if there are any.
     """
-    faults = find_faults()
+    faults = find_faults(*names)
     if faults:
         raise SettingsError(" ".join(faults))
 
 
-def find_faults() -> list[str]:
+def find_faults(*names: str) -> list[str]:
     """Return the sentences of that error, none where all is as the book expects."""
     keras = sys.modules.get("keras")
-    return list(_read_keras() if keras is None else _ask_keras(keras.config))
+    return list(_read_keras() if keras is None else _ask_keras(keras.config, names))
 
 
 def _read_keras() -> Iterator[str]:
@@ -66,8 +67,9 @@ def _read_keras() -> Iterator[str]:
             yield f"{file} says {name} {settings[name]!r}, expected {expected!r}: change it there, then restart."
 
 
-def _ask_keras(config: Any) -> Iterator[str]:
-    for name, expected in (KERAS | {"dtype_policy": KERAS["floatx"]} | dict.fromkeys(LIMITS)).items():
+def _ask_keras(config: Any, names: tuple[str, ...]) -> Iterator[str]:
+    wanted = KERAS | {"dtype_policy": KERAS["floatx"]} | dict.fromkeys(LIMITS)
+    for name, expected in wanted.items() if not names else ((name, wanted[name]) for name in names):
         found = getattr(config, name)() if hasattr(config, name) else expected  # older versions know no limits
         found = getattr(found, "name", found)
         if found != expected:

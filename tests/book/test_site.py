@@ -160,7 +160,7 @@ def hash_files(folder):
 
 
 @pytest.mark.soak
-def test_two_builds_are_the_same_byte_for_byte(site_with_address, soak, tmp_path):
+def test_a_build_elsewhere_is_the_same_byte_for_byte(site_with_address, soak, tmp_path):
     """Short: of the small site. Long: of the whole book, from two clones of its last commit."""
     if soak.long:
         clones = [tmp_path / "one", tmp_path / "another folder"]

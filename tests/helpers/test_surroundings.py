@@ -150,7 +150,7 @@ def test_another_backend_that_runs_already_is_named(monkeypatch: pytest.MonkeyPa
 
 def test_an_older_keras_without_limits_is_right() -> None:
     config = SimpleNamespace(**{name: lambda value=value: value for name, value in SETTINGS.items()})
-    assert list(surroundings._ask_keras(config)) == []
+    assert list(surroundings._ask_keras(config, ())) == []
 
 
 # Folders and the console

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "book.runtime": {"book.surroundings"},
     "data": {"book.surroundings", "checks"},
     "flow": {"checks", "models", "seeded"},
-    "networks": {"checks"},
+    "networks": {"book.surroundings", "checks"},
     "models": {"checks", "losses", "seeded"},
     "seeded": {"checks"},
     "scorecard": {"book.bands", "checks", "data", "metrics", "networks"},
@@ -31,8 +31,8 @@ MAY_IMPORT = {
     "book.temperature": {"book.page"},
     "book.widgets": {"book.page", "plotting"},
     "book.prompts": {"book.page"},
-    "book.service": {"data", "models", "networks", "training"},
-    "book.score_samples": {"checks", "data", "metrics", "scorecard"},
+    "book.service": {"book.surroundings", "data", "models", "networks", "training"},
+    "book.score_samples": {"book.surroundings", "checks", "data", "metrics", "scorecard"},
 }
 EXPECTED = {
     "checks",
@@ -65,7 +65,7 @@ EXPECTED = {
     "book.widgets",
 }
 MAX_LINES = 220  # of a module
-MAX_TAUGHT, MAX_BOOK = 1_330, 1_430  # of what chapters teach, three models by now; of what holds the book together
+MAX_TAUGHT, MAX_BOOK = 1_335, 1_440  # of what chapters teach, three models by now; of what holds the book together
 
 
 def parsed(path: Path) -> ast.Module:
