@@ -26,7 +26,8 @@ CHANGES = ("KERAS_BACKEND", "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "MP
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A home of its own, in which nothing is set."""
     for name in (*CHANGES, "KERAS_HOME", "XDG_CONFIG_HOME"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that what a test leaves there goes with it
+        monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)  # where Keras itself makes a folder "~" of a KERAS_HOME that begins so
     return tmp_path
