@@ -40,6 +40,8 @@ MOVED = "alone\n        return self.generator.trainable_variables"
 JUDGES, SUMMED = "self.discriminator.trainable_variables", 'reduction="sum") / len(images)'
 CLICKS, NAMED = "return -tf.reduce_sum(clicks", "else name) for name in names]"
 HALF_OUT = "(len(misses) + 1) * level"
+CHEAPEST = "find_box(inside)].min(axis=1)"
+ASKED_FOR = "np.full((many, 1), label)"
 STYLE = "(styles - center) / spread"
 LOOKED_UP = "looked_up = len(signs) * config.embedding"
 SHARED = "return count / device.all_reduce(tf.distribute.ReduceOp.SUM, count)"
@@ -154,6 +156,15 @@ BREAKAGES = [
             ("labels flagged that fit", of("data_quality"), "data_quality", ("(best != labels)", "(best == labels)")),
             ("Q-learning away from rewards", of("evaluation"), "evaluation", ("move] += rate", "move] -= rate")),
             ("margins that half exceed", of("medicine"), "medicine", (HALF_OUT, f"{HALF_OUT} / 2")),
+            ("readings that fit called surprising", of("smart_home"), "smart_home", ("kl - fit +", "kl + fit +")),
+            ("learning towards what costs", of("smart_home"), "smart_home", (CHEAPEST, CHEAPEST.replace("min", "max"))),
+            ("limits broken on quiet days", of("fintech"), "fintech", ("(level - 1) * miss", "(1 - level) * miss")),
+            (
+                "loans drawn for the other answer",
+                of("fintech"),
+                "fintech",
+                (ASKED_FOR, ASKED_FOR.replace("label", "1 - label")),
+            ),
             ("a model that is told no style", of("entertainment"), "entertainment", (STYLE, f"0 * {STYLE}")),
             ("look-ups counted as products", of("scaling"), "scaling", (LOOKED_UP, "looked_up = 0")),
             ("gradients of devices summed", "helpers/seeded.py", "scaling", (SHARED, "return tf.ones(())")),

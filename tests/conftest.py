@@ -11,9 +11,12 @@ from tests.soaking import Soak
 
 
 @pytest.fixture(scope="module", autouse=True)
-def clear_after_file() -> Iterator[None]:
-    """What one file built does not wait in memory for the end of its process."""
+def clear_after_file(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What one file built, or keeps in a cache, does not wait in memory for the end of its process."""
     yield
+    for value in vars(request.module).values():
+        if hasattr(value, "cache_clear") and value.__module__ == request.module.__name__:
+            value.cache_clear()
     give_back_memory()
 
 

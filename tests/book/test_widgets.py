@@ -5,6 +5,7 @@ import html
 import io
 import json
 import re
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from PIL import Image
 from site_browser import LEFT
 
 from helpers import networks
-from helpers.book import page, temperature, widgets
+from helpers.book import mixing, page, runs, temperature, widgets
 from tools.notebook_files import ROOT, chapters, code_cells, read
 
 TOLERANCE = 1e-4  # of JavaScript against Keras, on the same weights
@@ -375,9 +376,195 @@ def test_two_temperatures_do_not_meet(open_page: Callable[..., Any], heat: str) 
     assert tab.evaluate(LEFT) == []
 
 
+# The mixture.
+
+PAIRS = np.random.default_rng(7).normal(size=(4, 6)).round(2)
+
+
+@pytest.fixture(scope="module")
+def generator() -> keras.Model:
+    return randomised(networks.build_dense_generator(6 + 4))
+
+
+@pytest.fixture
+def mixture(monkeypatch: pytest.MonkeyPatch, generator: keras.Model) -> str:
+    """The output of two pairs of noises with four labels."""
+    outputs: list[str] = []
+    monkeypatch.setattr("IPython.display.display", lambda output, raw: outputs.append(output["text/html"]))
+    mixing.show_mixture(generator, PAIRS, "Look.", alt="Blots.", label=3)
+    return outputs[0]
+
+
+def assert_mixed(tab: Any, model: keras.Model, noises: np.ndarray, label: int, share: float) -> None:
+    """The canvas shows what Keras makes of the mixture with the same weights; the sheet's mark and the words follow."""
+    angle, kinds = share * np.pi / 2, model.input_shape[-1] - noises.shape[-1]
+    noise = np.cos(angle) * noises[0] + np.sin(angle) * noises[1]
+    expected = 255 * np.asarray(model(np.concatenate([noise, np.eye(kinds)[label]])[None])).reshape(28, 28)
+    assert drawn_pixels(tab.locator("canvas")) == pytest.approx(expected, abs=0.51)
+    way = f"{round(100 * share)} % of the way to the other noise"
+    told = f"{label}, {'half of each noise' if share == 0.5 else way}"
+    assert tab.locator(".told").text_content() == tab.get_by_label("Mixture").get_attribute("aria-valuetext") == told
+    sheet, mark = (tab.locator(one).bounding_box() for one in (".sheet", ".sheet i"))
+    middle = mark["x"] + mark["width"] / 2 - sheet["x"], mark["y"] + mark["height"] / 2 - sheet["y"]
+    place = (8 * share + 0.5) / 9 * sheet["width"], (label + 0.5) / kinds * sheet["height"]
+    assert middle == pytest.approx(place, abs=1)
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_a_digit_follows_label_and_mixture(
+    open_page: Callable[..., Any], mixture: str, generator: keras.Model, width: int
+) -> None:
+    model = widgets.dequantise(generator)
+    tab = open_page(mixture, viewport={"width": width, "height": 900})
+    choice, slider = tab.get_by_label("Digit"), tab.get_by_label("Mixture")
+    slider.wait_for()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert_mixed(tab, model, PAIRS[:2], 3, 0.5)
+    tab.keyboard.press("Tab")
+    assert choice.evaluate("one => one === document.activeElement")
+    choice.select_option("1")
+    assert_mixed(tab, model, PAIRS[:2], 1, 0.5)
+    slider.focus()
+    assert slider.evaluate("one => getComputedStyle(one).outlineStyle") == "solid"
+    for key, share in (("ArrowRight", 0.52), ("Home", 0), ("End", 1), ("ArrowLeft", 0.98)):
+        tab.keyboard.press(key)
+        assert_mixed(tab, model, PAIRS[:2], 1, share)
+    assert tab.evaluate(LEFT) == []
+
+
+def test_the_sheet_is_tapped_and_drawn_anew_for_other_noises(
+    open_page: Callable[..., Any], mixture: str, generator: keras.Model
+) -> None:
+    model = widgets.dequantise(generator)
+    tab = open_page(mixture, viewport={"width": 1280, "height": 900})
+    press = tab.get_by_role("button", name="Two other noises")
+    press.wait_for()
+    box = tab.locator(".sheet").bounding_box()
+
+    def tap(label: int, column: int) -> None:
+        tab.mouse.click(box["x"] + (column + 0.5) / 9 * box["width"], box["y"] + (label + 0.5) / 4 * box["height"])
+
+    tap(0, 0)
+    assert_mixed(tab, model, PAIRS[:2], 0, 0)
+    tap(2, 8)
+    assert_mixed(tab, model, PAIRS[:2], 2, 1)
+    tap(2, 6)
+    assert_mixed(tab, model, PAIRS[:2], 2, 0.74)  # the step of the slider that is next
+    sheets = [tab.get_by_role("img", name="Blots.").get_attribute("src")]
+    for noises in (PAIRS[2:], PAIRS[:2]):
+        press.click()
+        assert_mixed(tab, model, noises, 2, 0.74)
+        sheets.append(tab.get_by_role("img", name="Blots.").get_attribute("src"))
+        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(sheets[-1].partition(",")[2]))).convert("L"))
+        assert pixels.shape == (4 * 28, 9 * 28)
+        noise = np.cos(np.pi / 4) * noises[0] + np.sin(np.pi / 4) * noises[1]
+        expected = 255 * np.asarray(model(np.concatenate([noise, np.eye(4)[1]])[None])).reshape(28, 28)
+        assert pixels[28:56, 4 * 28 : 5 * 28].astype(float) == pytest.approx(expected, abs=0.51)
+    assert len(set(sheets)) == 3
+    assert tab.evaluate(LEFT) == []
+
+
+@pytest.mark.parametrize("script", ["", "delete window.DecompressionStream"], ids=["no script", "older browser"])
+def test_a_sheet_stands_where_the_mixture_cannot_work(open_page: Callable[..., Any], mixture: str, script: str) -> None:
+    tab = open_page(mixture, script, java_script_enabled=bool(script))
+    assert tab.get_by_role("img").count() == 2
+    assert tab.get_by_role("slider").count() == tab.get_by_role("button").count() == 0
+    assert tab.locator(".guide").is_hidden()
+    assert tab.locator(".sheet i").is_hidden()
+    assert tab.locator(".told").text_content() == "3, half of each noise"
+
+
+def test_two_mixtures_do_not_meet(open_page: Callable[..., Any], mixture: str) -> None:
+    tab = open_page(mixture + mixture)
+    tab.get_by_label("Mixture").nth(1).press("Home")
+    assert tab.locator(".told").all_text_contents() == [
+        "3, half of each noise",
+        "3, 0 % of the way to the other noise",
+    ]
+    assert tab.evaluate(LEFT) == []
+
+
+# Recorded runs.
+
+RATES = ("0.1", "1", "10")
+MOMENTS = ("step 0", "step 5", "step 9")
+
+
+@pytest.fixture
+def rates(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The output of three runs of three frames, each of a grey level of its own."""
+    outputs: list[str] = []
+    monkeypatch.setattr("IPython.display.display", lambda output, raw: outputs.append(output["text/html"]))
+    levels = np.arange(9, dtype=np.uint8).reshape(3, 3) * 25
+    grey = {
+        rate: np.stack([np.full((40, 40, 3), one, np.uint8) for one in row])
+        for rate, row in zip(RATES, levels, strict=True)
+    }
+    told = {rate: [f"{rate} at {moment}" for moment in MOMENTS] for rate in RATES}
+    runs.show_runs(grey, MOMENTS, told, choice="Rate", task="Look.", alt="Grey panels.")
+    return outputs[0]
+
+
+def assert_run(tab: Any, run: int, frame: int) -> None:
+    """The window shows one frame of one run, and the words say so."""
+    pixels = Image.open(io.BytesIO(tab.locator(".strip").screenshot())).convert("L")
+    near = 0.1, 0.9  # the edge: at the edge itself a browser blends what is enlarged
+    seen = [pixels.getpixel((int(x * pixels.width), int(y * pixels.height))) for x in near for y in near]
+    assert seen == pytest.approx([25 * (3 * run + frame)] * 4, abs=2)
+    assert tab.locator(".told").text_content() == f"{RATES[run]} at {MOMENTS[frame]}"
+    assert tab.get_by_label("Frame").get_attribute("aria-valuetext") == MOMENTS[frame]
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_a_run_is_chosen_and_played(open_page: Callable[..., Any], rates: str, width: int) -> None:
+    tab = open_page(rates, viewport={"width": width, "height": 900})
+    choice, slider = tab.get_by_label("Rate"), tab.get_by_label("Frame")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert tab.locator(".heads").is_hidden()
+    assert_run(tab, 0, 2)
+    tab.keyboard.press("Tab")
+    assert choice.evaluate("one => one === document.activeElement")
+    assert choice.evaluate("one => getComputedStyle(one).outlineStyle") == "solid"
+    choice.select_option("10")
+    assert_run(tab, 2, 2)
+    for key, frame in (("Home", 0), ("ArrowRight", 1)):
+        slider.press(key)
+        assert_run(tab, 2, frame)
+    choice.select_option("1")
+    assert_run(tab, 1, 1)  # at the same step
+    tab.get_by_role("button", name="Play").click()
+    tab.locator("p.told", has_text="1 at step 9").wait_for()
+    tab.get_by_role("button", name="Play").wait_for()  # at the end it stops
+    assert_run(tab, 1, 2)
+    assert tab.evaluate(LEFT) == []
+
+
+def test_runs_go_a_frame_a_press_where_motion_is_reduced(open_page: Callable[..., Any], rates: str) -> None:
+    tab = open_page(rates, reduced_motion="reduce")
+    for frame in (0, 1, 2):
+        tab.get_by_role("button", name="Play").click()
+        assert_run(tab, 0, frame)
+
+
+def test_runs_stand_side_by_side_where_no_script_runs(open_page: Callable[..., Any], rates: str) -> None:
+    tab = open_page(rates, java_script_enabled=False)
+    assert tab.get_by_role("listitem").all_text_contents() == [f"{rate}{rate} at step 9" for rate in RATES]
+    assert tab.get_by_role("combobox").count() == tab.get_by_role("slider").count() == 0
+    pixels = Image.open(io.BytesIO(tab.locator(".strip").screenshot())).convert("L")
+    row = [pixels.getpixel((pixels.width * (2 * run + 1) // 6, pixels.height // 2)) for run in range(3)]
+    assert row == pytest.approx([50, 125, 200], abs=2)
+
+
+def test_two_outputs_of_runs_do_not_meet(open_page: Callable[..., Any], rates: str) -> None:
+    tab = open_page(rates + rates)
+    tab.get_by_label("Rate").nth(1).select_option("10")
+    assert tab.locator("p.told").all_text_contents() == ["0.1 at step 9", "10 at step 9"]
+    assert tab.evaluate(LEFT) == []
+
+
 # The chapters.
 
-CHAPTERS = ("flow", "large_models", "vae")
+CHAPTERS = ("flow", "gan", "large_models", "vae")
 
 
 def stored_widget(chapter: str) -> str:
@@ -389,7 +576,7 @@ def stored_widget(chapter: str) -> str:
 
 
 def test_each_chapter_with_a_widget_is_tested() -> None:
-    calls = r"(?:widgets\.show_(?:plane|steps)|temperature\.show_temperature)\("
+    calls = r"(?:widgets\.show_(?:plane|steps)|temperature\.show_temperature|mixing\.show_mixture|runs\.show_runs)\("
     found = [path.stem for path in chapters() if any(re.search(calls, cell.source) for cell in code_cells(read(path)))]
     assert tuple(found) == CHAPTERS
 
@@ -398,6 +585,7 @@ def test_each_chapter_with_a_widget_is_tested() -> None:
     ("chapter", "files"),
     [
         ("flow", ("network.js", "steps.js", "steps.css")),
+        ("gan", ("network.js", "mix.js", "mix.css")),
         ("large_models", ("heat.js", "heat.css")),
         ("vae", ("network.js", "plane.js", "plane.css")),
     ],
@@ -446,3 +634,49 @@ def test_the_temperature_of_the_chapter_holds_what_stood_there(open_page: Callab
         for key, warmth in (("Home", 0.1), ("End", 3.0)):
             tab.get_by_label("Temperature").press(key)
             assert_heated(tab, row, words, warmth)
+
+
+def test_the_generator_of_the_chapter_draws_what_keras_draws(open_page: Callable[..., Any]) -> None:
+    stored = stored_widget("gan")
+    packed = re.search(r'class="weights"[^>]*>([\w+/=]+)<', stored)[1]
+    weights, begin, sizes = zlib.decompress(base64.b64decode(packed)), 0, ((110, 256), (256, 256), (256, 196))
+    assert len(weights) == sum(inputs * outputs + 8 * outputs for inputs, outputs in sizes) <= widgets.MAX_BYTES
+    parts: list[np.ndarray] = []
+    for inputs, outputs in sizes:
+        whole = np.frombuffer(weights, np.int8, inputs * outputs, begin).reshape(outputs, inputs).T
+        scale, bias = np.frombuffer(weights, "<f4", 2 * outputs, begin + inputs * outputs).reshape(2, outputs)
+        parts += [whole * scale, bias]
+        begin += inputs * outputs + 8 * outputs
+    model = networks.build_dense_generator(110)
+    model.set_weights(parts)
+    inputs = np.random.default_rng(2).normal(size=(50, 110)).astype(np.float32)
+    inputs[:, 100:] = np.eye(10)[np.arange(50) % 10]
+    run = f"(() => {{ {page._read('network.js')} window.read = readNetwork; }})()"
+    tab = open_page(f"<script>{run}</script>{stored}")
+    tab.get_by_label("Mixture").wait_for()
+    computed = tab.evaluate(
+        "async inputs => { const run = await read(document.querySelector('.weights'));"
+        "return inputs.map(one => [...run(one)]); }",
+        inputs.tolist(),
+    )
+    apart = np.abs(np.array(computed) - np.asarray(model(inputs)).reshape(50, -1)).max()
+    print(f"the chapter's generator: JavaScript and Keras differ by {apart:.1e} at most")
+    assert apart < TOLERANCE
+    noises = np.array(json.loads(re.search('data-noises="([^"]*)"', stored)[1]))
+    assert_mixed(tab, model, noises[:2], 8, 0.5)
+    tab.get_by_label("Digit").select_option("4")
+    tab.get_by_label("Mixture").press("End")
+    assert_mixed(tab, model, noises[:2], 4, 1)
+
+
+def test_the_runs_of_the_chapter_stand_as_they_were_recorded(open_page: Callable[..., Any]) -> None:
+    cells = code_cells(read(ROOT / "notebooks" / "gan.ipynb"))
+    pages = [out.get("data", {}).get("text/html", "") for cell in cells for out in cell.outputs]
+    (stored,) = [one for one in pages if "book-runs" in one]
+    for name in ("runs.js", "runs.css", "frames.js", "frames.css"):
+        assert page._read(name) in stored, f"{name} has changed: make execute CHAPTER=gan"
+    told = json.loads(html.unescape(re.search('data-told="([^"]*)"', stored)[1]))
+    tab = open_page(stored)
+    for run in range(4):
+        tab.get_by_label("Discriminator's learning rate").select_option(index=run)
+        assert tab.locator("p.told").text_content() == told[run][-1]

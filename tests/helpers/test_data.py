@@ -5,7 +5,7 @@ import io
 import os
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -331,17 +331,23 @@ def test_grey_images_are_refused_where_binary_ones_are_asked_for() -> None:
 
 # MNIST: a stand-in with its shapes, types and labels, whose digests count as MNIST's
 
-STAND_IN = {
-    name: np.resize(np.arange(251 if name.startswith("x") else 10, dtype=np.uint8), shape)
-    for name, shape in data.MNIST_SHAPES.items()
-}
+Arrays = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def stand_in() -> Arrays:
+    """Its four arrays; 55 MB, which no other file's tests should carry along."""
+    return {
+        name: np.resize(np.arange(251 if name.startswith("x") else 10, dtype=np.uint8), shape)
+        for name, shape in data.MNIST_SHAPES.items()
+    }
 
 
 @pytest.fixture
-def mnist_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def mnist_file(stand_in: Arrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where MNIST_NPZ points. Any fall back to the download fails the test."""
     path = tmp_path / "mnist.npz"
-    digests = {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in STAND_IN.items()}
+    digests = {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in stand_in.items()}
     monkeypatch.setenv("MNIST_NPZ", str(path))
     monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: pytest.fail("fell back to the download"))
     monkeypatch.setattr(data, "MNIST_SHA256", digests)
@@ -350,17 +356,17 @@ def mnist_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
         path.unlink()  # 55 MB that pytest would keep
 
 
-def test_mnist_is_read_from_the_file_named(mnist_file: Path) -> None:
-    np.savez(mnist_file, **STAND_IN)
+def test_mnist_is_read_from_the_file_named(mnist_file: Path, stand_in: Arrays) -> None:
+    np.savez(mnist_file, **stand_in)
     mnist = data.load("full")
     assert [len(split.images) for split in mnist[1:]] == [50_000, 10_000, 10_000]
     for images, labels in mnist[1:]:
         check_images(images)
         assert np.ptp(np.bincount(labels)) == 0  # stratified: the stand-in has as many of each class
         assert labels.dtype == np.int64
-    assert np.array_equal(np.round(mnist.test.images[..., 0] * 255), STAND_IN["x_test"])
-    assert np.array_equal(mnist.test.labels, STAND_IN["y_test"])
-    brightness = [STAND_IN["x_train"].mean(axis=(1, 2)), np.concatenate([mnist.train.images, mnist.validation.images])]
+    assert np.array_equal(np.round(mnist.test.images[..., 0] * 255), stand_in["x_test"])
+    assert np.array_equal(mnist.test.labels, stand_in["y_test"])
+    brightness = [stand_in["x_train"].mean(axis=(1, 2)), np.concatenate([mnist.train.images, mnist.validation.images])]
     np.testing.assert_allclose(np.sort(brightness[0]), np.sort(brightness[1].mean(axis=(1, 2, 3)) * 255), rtol=1e-4)
 
 
@@ -373,8 +379,8 @@ def cached_file(mnist_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     return tmp_path / "datasets" / "mnist.npz"
 
 
-def test_a_good_file_in_the_cache_of_keras_is_taken_and_stays(cached_file: Path) -> None:
-    np.savez(cached_file, **STAND_IN)  # another zip than Keras's own
+def test_a_good_file_in_the_cache_of_keras_is_taken_and_stays(cached_file: Path, stand_in: Arrays) -> None:
+    np.savez(cached_file, **stand_in)  # another zip than Keras's own
     before = cached_file.read_bytes()
     assert len(data.load("full").test.images) == 10_000
     assert cached_file.read_bytes() == before
@@ -410,34 +416,41 @@ def test_a_relative_path_is_told_with_its_folder(monkeypatch: pytest.MonkeyPatch
         data.load("full")
 
 
-def altered(name: str, change) -> dict[str, np.ndarray]:
-    array = STAND_IN[name].copy()
-    change(array)
-    return {name: array}
+def put(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Arrays], Arrays]:
+    return lambda arrays: {name: change(arrays[name])}
 
 
-def swapped(one: str, other: str) -> dict[str, np.ndarray]:
-    return {one: STAND_IN[other], other: STAND_IN[one]}
+def altered(name: str, at: object, value: object) -> Callable[[Arrays], Arrays]:
+    def alter(array: np.ndarray) -> np.ndarray:
+        array = array.copy()
+        array[at] = value
+        return array
+
+    return put(name, alter)
+
+
+def swapped(*pairs: tuple[str, str]) -> Callable[[Arrays], Arrays]:
+    return lambda arrays: {one: arrays[other] for pair in pairs for one, other in (pair, pair[::-1])}
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         (
-            {"x_train": STAND_IN["x_train"].reshape(-1, 784)},
+            put("x_train", lambda x: x.reshape(-1, 784)),
             r"x_train has shape \(60000, 784\), expected .60000, 28, 28",
         ),
-        ({"y_test": STAND_IN["y_test"][:-1]}, r"y_test has shape \(9999,\), expected \(10000,\)"),
-        ({"x_test": STAND_IN["x_test"].astype(np.float32)}, "x_test has type float32, expected uint8"),
-        ({"y_train": STAND_IN["y_train"].astype(np.int64)}, "y_train has type int64, expected uint8"),
-        ({"x_train": STAND_IN["x_train"] // 250}, "pixels of x_train end at 1, expected 0 to 255"),
-        (altered("y_train", lambda y: y.__setitem__(7, 10)), r"labels in y_train are \[0, .*10\], expected .* 0 to 9"),
-        (altered("y_test", lambda y: np.minimum(y, 8, out=y)), r"labels in y_test are \[0, .*8\], expected .* 0 to 9"),
-        (swapped("x_train", "x_test") | swapped("y_train", "y_test"), "x_train has shape .*seem to be swapped"),
-        (swapped("x_train", "y_train"), "x_train has shape .*seem to be swapped"),
-        (swapped("y_train", "y_test"), "y_train has shape"),
-        (altered("x_test", lambda x: x.__setitem__((5, 6, 7), 255)), "x_test is not MNIST's"),
-        (altered("x_train", lambda x: x.__setitem__(slice(2), x[1::-1].copy())), "x_train is not MNIST's"),
+        (put("y_test", lambda y: y[:-1]), r"y_test has shape \(9999,\), expected \(10000,\)"),
+        (put("x_test", lambda x: x.astype(np.float32)), "x_test has type float32, expected uint8"),
+        (put("y_train", lambda y: y.astype(np.int64)), "y_train has type int64, expected uint8"),
+        (put("x_train", lambda x: x // 250), "pixels of x_train end at 1, expected 0 to 255"),
+        (altered("y_train", 7, 10), r"labels in y_train are \[0, .*10\], expected .* 0 to 9"),
+        (put("y_test", lambda y: np.minimum(y, 8)), r"labels in y_test are \[0, .*8\], expected .* 0 to 9"),
+        (swapped(("x_train", "x_test"), ("y_train", "y_test")), "x_train has shape .*seem to be swapped"),
+        (swapped(("x_train", "y_train")), "x_train has shape .*seem to be swapped"),
+        (swapped(("y_train", "y_test")), "y_train has shape"),
+        (altered("x_test", (5, 6, 7), 255), "x_test is not MNIST's"),
+        (put("x_train", lambda x: np.concatenate([x[1::-1], x[2:]])), "x_train is not MNIST's"),
     ],
     ids=[
         "shape",
@@ -454,14 +467,16 @@ def swapped(one: str, other: str) -> dict[str, np.ndarray]:
         "order",
     ],
 )
-def test_arrays_that_are_not_mnist_are_refused(mnist_file: Path, changes: dict[str, np.ndarray], message: str) -> None:
-    np.savez(mnist_file, **(STAND_IN | changes))
+def test_arrays_that_are_not_mnist_are_refused(
+    mnist_file: Path, stand_in: Arrays, changes: Callable[[Arrays], Arrays], message: str
+) -> None:
+    np.savez(mnist_file, **(stand_in | changes(stand_in)))
     with pytest.raises(data.MnistError, match=f"^{re.escape(str(mnist_file))}: .*{message}"):
         data.load("full")
 
 
-def test_a_missing_array_is_refused_by_name(mnist_file: Path) -> None:
-    np.savez(mnist_file, **{name: array for name, array in STAND_IN.items() if name != "y_test"})
+def test_a_missing_array_is_refused_by_name(mnist_file: Path, stand_in: Arrays) -> None:
+    np.savez(mnist_file, **{name: array for name, array in stand_in.items() if name != "y_test"})
     with pytest.raises(
         data.MnistError, match=r"no array y_test; expected .*, found \['x_train', 'y_train', 'x_test'\]"
     ):
@@ -563,8 +578,8 @@ def test_a_failed_download_names_the_way_out(monkeypatch: pytest.MonkeyPatch, tm
         data.load("full")
 
 
-def test_the_download_is_checked_like_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    pairs = ((STAND_IN["x_train"], STAND_IN["y_train"]), (STAND_IN["x_test"], STAND_IN["y_test"]))
+def test_the_download_is_checked_like_a_file(stand_in: Arrays, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pairs = ((stand_in["x_train"], stand_in["y_train"]), (stand_in["x_test"], stand_in["y_test"]))
     monkeypatch.delenv("MNIST_NPZ", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: pairs)

@@ -13,7 +13,7 @@ from tests import breakages
 from tests.breakage_list import BREAKAGES, Breakage, BreakageError, apply
 from tests.breakages import Outcome
 from tools.environment import quick_environment
-from tools.notebook_files import ROOT, write
+from tools.notebook_files import ROOT, chapters, write
 
 WHOLE = Breakage("nothing", "notebooks/vae.ipynb", "vae", {})
 CAUGHT, PASSED = Outcome("tests/test_a.py::test_b", "a line", ""), Outcome("", "", "")
@@ -33,6 +33,10 @@ def test_a_breakage_fits_the_code_and_changes_it(breakage: Breakage, tmp_path: P
     write_file((ROOT / breakage.file).read_text(encoding="utf-8"), tmp_path / breakage.file)
     apply(breakage, tmp_path)
     assert (tmp_path / breakage.file).read_bytes() != (ROOT / breakage.file).read_bytes()
+
+
+def test_every_chapter_is_broken_somehow() -> None:
+    assert {breakage.chapter for breakage in BREAKAGES} == {path.stem for path in chapters()}
 
 
 @pytest.mark.parametrize("text", ["", "a = 1\na = 1\n"])

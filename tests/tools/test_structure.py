@@ -31,6 +31,8 @@ MAY_IMPORT = {
     "book.temperature": {"book.page"},
     "book.widgets": {"book.page", "plotting"},
     "book.prompts": {"book.page"},
+    "book.mixing": {"book.page", "book.widgets", "plotting"},
+    "book.runs": {"book.page"},
     "book.service": {"book.surroundings", "data", "models", "networks", "training"},
     "book.score_samples": {"book.surroundings", "checks", "data", "metrics", "scorecard"},
 }
@@ -53,9 +55,11 @@ EXPECTED = {
     "book.datasets",
     "book.doctor",
     "book.full_runs",
+    "book.mixing",
     "book.page",
     "book.prompts",
     "book.records",
+    "book.runs",
     "book.runtime",
     "book.score_samples",
     "book.service",
@@ -65,7 +69,7 @@ EXPECTED = {
     "book.widgets",
 }
 MAX_LINES = 220  # of a module
-MAX_TAUGHT, MAX_BOOK = 1_335, 1_440  # of what chapters teach, three models by now; of what holds the book together
+MAX_TAUGHT, MAX_BOOK = 1_335, 1_530  # of what chapters teach, three models by now; of the rest, a third of it widgets
 
 
 def parsed(path: Path) -> ast.Module:
