@@ -39,7 +39,8 @@ def check_keras(*names: str) -> None:
 def find_faults(*names: str) -> list[str]:
     """Return the sentences of that error, none where all is as the book expects."""
     keras = sys.modules.get("keras")
-    return list(_read_keras() if keras is None else _ask_keras(keras.config, names))
+    faults = list(_read_keras() if keras is None else _ask_keras(keras.config, names))
+    return faults if keras is None or not faults else [*faults, *(f"For good: {one}" for one in _read_keras())]
 
 
 def _read_keras() -> Iterator[str]:

@@ -142,6 +142,16 @@ def test_a_setting_of_the_notebook_is_named_and_the_advice_mends_it(name: str, v
     surroundings.check_keras()
 
 
+def test_where_a_setting_comes_from_is_named_too(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell mends it for a notebook; the next one meets it again."""
+    file = write_settings(home, json.dumps(SETTINGS | {"floatx": "float16"}))
+    assert surroundings.find_faults() == []  # as long as Keras has not taken it over
+    monkeypatch.setattr(keras.config, "floatx", lambda: "float16")
+    here, for_good = surroundings.find_faults()
+    assert here.endswith("keras.config.set_floatx('float32').")
+    assert for_good == f"For good: {file} says floatx 'float16', expected 'float32': change it there, then restart."
+
+
 def test_another_backend_that_runs_already_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
     assert surroundings.find_faults() == [
