@@ -15,6 +15,11 @@ AFTER :=
 ONLY :=
 PYTHON ?=
 export PYTHON
+# A kernel starts in the folder of its notebook: what is relative to this one is made whole for it.
+ifneq ($(filter-out /%,$(firstword $(MNIST_NPZ))),)
+override MNIST_NPZ := $(CURDIR)/$(MNIST_NPZ)
+export MNIST_NPZ
+endif
 # Each file of tests stays in one process, and each chapter in one kernel.
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
@@ -40,7 +45,7 @@ help: ## list these targets
 
 # It makes no .venv: it looks at what there is.
 doctor: ## say what this machine has of what the book needs, and what to do about the rest
-	@$(or $(wildcard $(BIN)/python),$(PYTHON),python3) -m helpers.book.doctor
+	@"$(or $(wildcard $(BIN)/python),$(PYTHON),python3)" -m helpers.book.doctor
 
 # Every page anew: an incremental build is silent about the warnings of pages that did not change.
 BUILD = $(BIN)/jupyter-book build . --all --quiet --nitpick --warningiserror --keep-going
@@ -129,7 +134,7 @@ epub: .venv/.installed _build/html/index.html ## write the whole book of the bui
 
 # No .venv: whoever may push runs git and Python's own modules only.
 push-colab: ## push those chapters as the branch colab (REMOTE=origin)
-	@$(or $(wildcard $(BIN)/python),$(PYTHON),python3) -m tools.push_colab "$(REMOTE)"
+	@"$(or $(wildcard $(BIN)/python),$(PYTHON),python3)" -m tools.push_colab "$(REMOTE)"
 
 publish-rehearsal: .venv/.installed ## play publishing a fork, from the push on, with a repository in a folder
 	$(BIN)/pytest -m slow tests/book/test_rehearsal.py

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.book.surroundings import SettingsError, check_keras
 from tools.environment import UNSET, quick_environment
 from tools.notebook_files import chapters
 
@@ -32,6 +33,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds `--chapter` and `--soak`."""
     parser.addoption("--chapter", metavar="NAME", help="only what concerns this chapter of the book")
     parser.addoption("--soak", action="store_true", help="tests marked soak in their long form, and keep their figures")
+
+
+def pytest_configure() -> None:
+    """Ends at once where Keras's own settings would make every test red, and says which."""
+    try:
+        check_keras()
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 # What runs

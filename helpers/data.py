@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits as load_optical_digits
 from sklearn.model_selection import train_test_split
 
 from helpers.arguments import check_choice, check_seed, check_whole
+from helpers.book import surroundings
 from helpers.checks import (
     IMAGE_SHAPE,
     ROUNDING,
@@ -139,8 +140,10 @@ def _shrink(points: np.ndarray) -> np.ndarray:
 def load_mnist() -> Digits:
     """Return MNIST, 50,000 / 10,000 / 10,000, from the file that MNIST_NPZ names, else through Keras's download.
 
-    Raises MnistError where the file is missing, unreadable, or holds anything but MNIST.
+    A copy in Keras's cache is taken, whatever zip it is. Raises MnistError where the file is missing, unreadable, or
+    holds anything but MNIST.
     """
+    check_cached_mnist()
     path = os.environ.get("MNIST_NPZ")
     if path:
         arrays = read_mnist_file(path)
@@ -160,6 +163,22 @@ def load_mnist() -> Digits:
     return Digits("MNIST", train, validation, Split(images["x_test"], labels["y_test"]))
 
 
+def check_cached_mnist() -> None:
+    """Have MNIST_NPZ, unless it names a file, name the one in Keras's cache: Keras would delete all zips but its own.
+
+    Raises MnistError for a file that holds anything but MNIST, and leaves it there.
+    """
+    path = surroundings.find_cached_mnist()
+    if path.exists() and not os.environ.get("MNIST_NPZ"):
+        try:
+            check_mnist(read_mnist_file(str(path)), str(path))
+        except MnistError as error:
+            raise MnistError(
+                f"{error} Move it away for a download, or set MNIST_NPZ to the path of another."
+            ) from error
+        os.environ["MNIST_NPZ"] = str(path)
+
+
 def read_mnist_file(path: str) -> dict[str, np.ndarray]:
     """Return the arrays of an .npz file by name, never unpickling anything.
 
@@ -173,7 +192,10 @@ def read_mnist_file(path: str) -> dict[str, np.ndarray]:
                 raise MnistError(f"{path}: no array {', '.join(missing)}; expected {expected}, found {file.files}.")
             return {name: file[name] for name in MNIST_SHAPES}
     except FileNotFoundError as error:
-        raise MnistError(f"{path}: there is no such file; MNIST_NPZ should name {expected}.") from error
+        raise MnistError(
+            f"{Path(path).absolute()}: there is no such file; MNIST_NPZ should name {expected}"
+            f"{'' if Path(path).is_absolute() else ', by its whole path, which is the same from any folder'}."
+        ) from error
     except MnistError:
         raise
     except (OSError, EOFError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:

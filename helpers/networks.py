@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from helpers.arguments import check_whole, check_widths
+from helpers.book import surroundings
 from helpers.checks import IMAGE_SHAPE
 
 PIXELS = 28 * 28
@@ -15,6 +16,7 @@ NEGATIVE_SLOPE = 0.2  # of the leaky ReLU; Radford et al. 2016
 def build_classifier(feature_size: int = 64) -> keras.Model:
     """Return a digit classifier, (batch, 28, 28, 1) -> (batch, 10) logits, with a layer named "features"."""
     check_whole(feature_size=feature_size)
+    surroundings.check_keras("backend", "image_data_format")
     return keras.Sequential(
         [
             keras.Input(IMAGE_SHAPE),
@@ -43,6 +45,7 @@ def build_dense_generator(
     """
     check_whole(latent_size=latent_size)
     check_widths(widths)
+    surroundings.check_keras("backend", "image_data_format")
     network = keras.Sequential([keras.Input((latent_size,))], name="generator")
     for width in widths:
         network.add(layers.Dense(width, use_bias=not batch_norm))  # batch normalisation brings its own shift
@@ -73,6 +76,7 @@ def build_convolutional_generator(latent_size: int, channels: int = 32) -> keras
     It ends as the dense one does: logits at half the size, enlarged before the sigmoid.
     """
     check_whole(latent_size=latent_size, channels=channels)
+    surroundings.check_keras("backend", "image_data_format")
     return keras.Sequential(
         [
             keras.Input((latent_size,)),
@@ -94,6 +98,7 @@ def build_convolutional_generator(latent_size: int, channels: int = 32) -> keras
 def build_convolutional_discriminator(channels: int = 32) -> keras.Model:
     """Return a convolutional discriminator, (batch, 28, 28, 1) -> (batch, 1) logits."""
     check_whole(channels=channels)
+    surroundings.check_keras("backend", "image_data_format")
     return keras.Sequential(
         [
             keras.Input(IMAGE_SHAPE),
@@ -145,6 +150,7 @@ def build_dense_flow(told: int = 12, width: int = 384, blocks: int = 2) -> keras
     """
     check_whole(0, told=told, blocks=blocks)
     check_whole(width=width)
+    surroundings.check_keras("backend", "image_data_format")
     inputs = keras.Input((PIXELS + told,))
     hidden = layers.Dense(width)(inputs)  # (batch, width)
     for _ in range(blocks):

@@ -22,7 +22,8 @@ version_of() { # "3.11", or nothing where the command does not run
 
 chosen=
 reason="none was found on PATH"
-for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+if [ -n "${PYTHON:-}" ]; then set -- "$PYTHON"; else set -- python3 python3.13 python3.12 python3.11; fi
+for candidate; do
     version=$(version_of "$candidate")
     case $version in
     3.11 | 3.12 | 3.13)

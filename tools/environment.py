@@ -17,14 +17,19 @@ QUICK: Mapping[str, str] = {
     "BOOK_SEED": "0",
 }
 
-# Settings of the caller's shell that would change what a chapter prints, draws or installs.
+# Settings of the caller's shell that would change what a chapter computes, prints, draws or installs.
 UNSET = ("MPLBACKEND", "BOOK_REPOSITORY", "COLAB_RELEASE_TAG")
+UNSET += ("KERAS_BACKEND", "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
 
 
 def quick_environment(**changes: str) -> dict[str, str]:
-    """The caller's environment with QUICK on top, and `changes` on top of that (`BOOK_SEED="3"` for a band run)."""
+    """The caller's environment with QUICK on top, and `changes` on top of that (`BOOK_SEED="3"` for a band run).
+
+    BOOK_THREADS, which only a test of the same answers elsewhere sets, is another number of threads.
+    """
     kept = {name: value for name, value in os.environ.items() if name not in UNSET}
-    return {**kept, **QUICK, **changes}
+    threads = dict.fromkeys(THREADS, kept.get("BOOK_THREADS", QUICK[THREADS[0]]))
+    return {**kept, **QUICK, **threads, **changes}
 
 
 def environment_for(profile: str, **changes: str) -> dict[str, str]:

@@ -52,7 +52,7 @@ def cut_styles(css: str, names: set[str]) -> tuple[str, set[int]]:
 
 def cut_font(source: Path, signs: set[int], target: Path) -> bool:
     """Write a font of those signs; return whether it has any."""
-    font = TTFont(source)
+    font = TTFont(source, recalcTimestamp=False)  # the same bytes whenever the site is built
     if not signs & font.getBestCmap().keys():
         return False
     subsetter = Subsetter(Options(layout_features=[], hinting=False, notdef_outline=True))

@@ -1,6 +1,7 @@
 """What this machine has of what the book needs, and what to do about the rest: `python -m helpers.book.doctor`.
 
-It needs nothing but Python, and no network. What may break is imported in a process of its own, TensorFlow last.
+It needs nothing but Python, and no network. What may break is imported in a process of its own, TensorFlow last, and
+there asked in the folder of the chapters: it is what a chapter will do.
 """
 
 import importlib.metadata
@@ -11,6 +12,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from helpers.book import surroundings
 
 Finding = tuple[str, str, str]  # kind, text, cure
 OLDEST, NEWEST = (3, 11), (3, 13)  # Keras 3.13 needs Python 3.11; TensorFlow 2.20 has wheels up to 3.13
@@ -23,13 +26,17 @@ LIGHT = {  # what a chapter imports: as what, and from which version on
 }
 HEAVY = {"tensorflow": ("tensorflow", "2.18"), "keras": ("keras", "3.8")}
 PINS = Path(__file__).parents[2] / "requirements.txt"  # in a checkout; not where the package is installed, as on Colab
+CHAPTERS = PINS.parent / "notebooks" if (PINS.parent / "notebooks").is_dir() else Path.cwd()
+FIND = "import importlib.util as u; found = u.find_spec('helpers'); print(found and found.origin)"
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONIOENCODING": "utf-8"}
 
 
 def examine() -> int:
     """Print a line about each thing that the book needs, with what to do where it is wrong; return how many are."""
     kinds = []
-    for findings in (check_python(), check_packages(LIGHT), check_data(), check_packages(HEAVY), check_run()):
+    surroundings.let_print()
+    before, after = (check_python(), check_surroundings()), (check_data(), check_packages(HEAVY), check_run())
+    for findings in (*before, check_packages(LIGHT), *after):
         for kind, text, cure in findings:
             kinds.append(kind)
             print(f"{kind:8}{text}" + f"\n{'':8}-> {cure}" * bool(cure), flush=True)
@@ -46,6 +53,17 @@ def check_python() -> Iterator[Finding]:
     yield _judge(apart, f"packages in {sys.prefix}", cure, "note")
 
 
+def check_surroundings() -> Iterator[Finding]:
+    """Yield findings about which helpers a chapter would import, folders that cannot be written, and the console."""
+    _, place = _run(FIND)
+    if place == "None":
+        yield "PROBLEM", f"no helpers for a chapter in {CHAPTERS}", "`make book`, or `python -m pip install -e .`"
+    elif place and not Path(place).parent.joinpath("book", "runtime.py").exists():
+        cure = "move it, or take its folder out of PYTHONPATH"
+        yield "PROBLEM", f"{place} hides the book's helpers from a chapter", cure
+    yield from surroundings.find_notes()
+
+
 def check_packages(packages: dict[str, tuple[str, str]]) -> Iterator[Finding]:
     """Yield findings about each package: its version, and whether it can be imported."""
     pins = dict(re.findall(r"(?m)^([\w-]+)==(\S+)", PINS.read_text(encoding="utf-8") if PINS.exists() else ""))
@@ -57,7 +75,8 @@ def check_packages(packages: dict[str, tuple[str, str]]) -> Iterator[Finding]:
         except importlib.metadata.PackageNotFoundError:
             yield "PROBLEM", f"{name} is not installed, wanted {wanted}", install
             continue
-        works, said = _run(f"import {module}")
+        refused = name == "keras" and surroundings.find_faults()  # which would stop it, and are named at the end
+        works, said = (True, "") if refused else _run(f"import {module}")
         if not works:
             cure = f'`python -m pip install --force-reinstall "{wanted}"`'
             yield "PROBLEM", f"{name} {found} cannot be imported: {said}", cure
@@ -72,9 +91,12 @@ def check_data() -> Iterator[Finding]:
     """Yield findings about the digits of both profiles, as far as they can be known without TensorFlow."""
     works, said = _run("from sklearn.datasets import load_digits as load; print(load().images.shape)")
     yield _judge(works and said == "(1797, 8, 8)", f"scikit-learn's digits: {said}", "mend scikit-learn first")
-    path, named = _find_mnist()
+    named, path = os.environ.get("MNIST_NPZ", ""), _find_mnist()
     if path.exists() or named:
-        yield _judge(path.is_file(), f"MNIST: {path}", "there is no such file: name another in MNIST_NPZ, or unset it")
+        cure = "there is no such file: name another in MNIST_NPZ, or unset it"
+        if Path(named).is_file():
+            cure = f"a chapter looks in its own folder: set MNIST_NPZ to {Path(named).absolute()}"
+        yield _judge(path.is_file(), f"MNIST: {path}", cure)
     else:
         cure = "`quick` needs none; `full` downloads it, or reads the file in MNIST_NPZ"
         yield "note", "MNIST is not on this machine", cure
@@ -82,20 +104,21 @@ def check_data() -> Iterator[Finding]:
 
 def check_run() -> Iterator[Finding]:
     """Yield findings about the MNIST file's contents, and the profile, seed and device that a chapter would use."""
-    path, named = _find_mnist()
-    if path.is_file():
-        works, said = _run(f"from helpers import data; p = {str(path)!r}; data.check_mnist(data.read_mnist_file(p), p)")
-        cure = "name another file in MNIST_NPZ, or unset it" if named else "delete the file: Keras fetches it again"
+    starts, told = _run("from helpers.book import runtime; runtime.start()")
+    if starts and _find_mnist().is_file():
+        works, said = _run(
+            "import os; from helpers import data; data.check_cached_mnist()\n"
+            "p = os.environ['MNIST_NPZ']; data.check_mnist(data.read_mnist_file(p), p)"
+        )
+        cure = "name another file in MNIST_NPZ, or move this one away: Keras then fetches it"
         yield _judge(works, f"MNIST: {said or 'each array has the digest expected'}", cure)
-    works, said = _run("from helpers.book import runtime; runtime.start()")
-    yield _judge(works, said, "mend the packages above, or unset the setting that is refused")
-    if works and said.endswith("CPU") and shutil.which("nvidia-smi") and "CUDA_VISIBLE_DEVICES" not in os.environ:
+    yield _judge(starts, told, "mend the packages above, or the setting that is refused")
+    if starts and told.endswith("CPU") and shutil.which("nvidia-smi") and "CUDA_VISIBLE_DEVICES" not in os.environ:
         yield "note", "a GPU that TensorFlow does not see", '`pip install "tensorflow[and-cuda]"`, on Linux only'
 
 
-def _find_mnist() -> tuple[Path, bool]:
-    named, home = os.environ.get("MNIST_NPZ"), os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    return Path(named or Path(home, "datasets", "mnist.npz")), bool(named)
+def _find_mnist() -> Path:
+    return CHAPTERS / (os.environ.get("MNIST_NPZ") or surroundings.find_cached_mnist())
 
 
 def _judge(fits: bool, text: str, cure: str, otherwise: str = "PROBLEM") -> Finding:
@@ -110,7 +133,12 @@ def _run(code: str) -> tuple[bool, str]:
     """Return whether Python code runs in a process of its own, and the last line that it printed, or its error."""
     environment = {**os.environ, **QUIET}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", errors="replace", env=environment
+        [sys.executable, "-c", code],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        env=environment,
+        cwd=CHAPTERS,
     )
     if done.returncode < 0:
         return False, f"stopped by signal {-done.returncode}; TensorFlow needs a processor with AVX"

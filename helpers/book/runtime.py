@@ -3,11 +3,9 @@
 import os
 from typing import NamedTuple
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # must precede the import of TensorFlow to have any effect
+from helpers.book import surroundings
 
-import keras
-import pandas as pd
-import tensorflow as tf
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # must precede the import of TensorFlow to have any effect
 
 PROFILES = ("quick", "full")
 
@@ -28,8 +26,17 @@ def start() -> Settings:
     """Seed every random generator, print and return the settings of this run.
 
     BOOK_PROFILE names the profile; unset, it is "full" where TensorFlow sees a GPU and "quick" elsewhere.
-    BOOK_SEED is the seed, 0 unless set. Raises ProfileError where either cannot be understood.
+    BOOK_SEED is the seed, 0 unless set. Raises ProfileError where either cannot be understood, and SettingsError where
+    Keras has been set to compute otherwise than the book: on another backend, by other images or types.
     """
+    surroundings.let_print()
+    surroundings.give_matplotlib_a_folder()
+    surroundings.check_keras()
+    import keras  # here, because settings that the line above names can stop it, and it imports Matplotlib
+    import pandas as pd
+    import tensorflow as tf
+
+    surroundings.check_keras()
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     settings = Settings(_read_profile(device), _read_seed(), device)
     keras.utils.set_random_seed(settings.seed)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from helpers import data, metrics
 from helpers.arguments import check_whole
+from helpers.book import surroundings
 from helpers.checks import IMAGE_SHAPE, ImageError, check_images, read_numbers
 from helpers.scorecard import Scorer
 
@@ -155,12 +156,13 @@ def main(arguments: list[str]) -> int:
     told = "those that the model has learned from; mnist: the file that MNIST_NPZ names, or a download"
     parser.add_argument("--digits", choices=DIGITS, default="small", help=told)
     options = parser.parse_args(arguments)
+    surroundings.let_print()
     try:
         images = read_samples(options.file, options.key)
         digits = DIGITS[options.digits]()
         scorer = Scorer(digits)
         table = compare(images, digits, scorer)
-    except (SamplesError, ImageError, data.MnistError) as error:
+    except (SamplesError, ImageError, data.MnistError, surroundings.SettingsError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     for warning in find_warnings(images):

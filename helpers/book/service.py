@@ -23,6 +23,7 @@ import tensorflow as tf
 from PIL import Image
 
 from helpers import data, models, networks, training
+from helpers.book import surroundings
 
 LONGEST_REQUEST = 1_000  # bytes: a count and a seed need fewer than a hundred
 
@@ -202,6 +203,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("folder", nargs="?", type=Path, default=Path("digits-1.0.0"), help="a saved version")
     parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
     options = parser.parse_args(arguments)
+    surroundings.let_print()
     if not options.folder.exists():
         print(f"No {options.folder} yet.\nTraining a generator, a few seconds.", flush=True)
         save_version(train_generator(), options.folder, options.folder.name.rpartition("-")[2])

@@ -1,5 +1,6 @@
 """The site as it is built: complete, whole, light, the same for everyone, and needing no other host."""
 
+import hashlib
 import json
 import os
 import re
@@ -34,12 +35,15 @@ def read_toc(path=ROOT / "_toc.yml"):
 DOCUMENTS = read_toc()
 CHAPTERS = [name for name in DOCUMENTS if name.startswith("notebooks/")]
 RUN = "book/how_to_run"
+ADDRESS = "https://github.com/someone/some.book.git/"
+# Of a build's surroundings what its pages could hold: the order of sets, the day, the language
+ELSEWHERE = {"PYTHONHASHSEED": "20", "TZ": "Pacific/Kiritimati", "LC_ALL": "POSIX"}
 
 
-def build(target, repository, source=ROOT, strict=("-n", "-W", "--keep-going")):
+def build(target, repository, source=ROOT, strict=("-n", "-W", "--keep-going"), **changes):
     """Build the site as `make book` does and return (folder of the site, what the build printed)."""
     command = [*BUILD, str(source), "--path-output", str(target), "--quiet", *strict]
-    environment = {**os.environ, "BOOK_REPOSITORY": repository, "BOOK_COLAB_BRANCH": BRANCH, "BOOK_SITE": ""}
+    environment = {**os.environ, "BOOK_REPOSITORY": repository, "BOOK_COLAB_BRANCH": BRANCH, "BOOK_SITE": "", **changes}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     printed = re.sub(r"\x1b\[[\d;]*m", "", done.stdout + done.stderr)
     assert done.returncode == 0, printed
@@ -59,16 +63,18 @@ def site(built):
 @pytest.fixture(scope="session")
 def site_with_address(tmp_path_factory):
     """A site of two pages and one chapter, whose links to the others lead nowhere: what an address adds shows there."""
-    source = tmp_path_factory.mktemp("small")
+    source = make_small_source(tmp_path_factory.mktemp("small"))
+    return build(tmp_path_factory.mktemp("addressed"), ADDRESS, source, strict=())[0]
+
+
+def make_small_source(folder):
+    """Make the source of that site in a folder."""
     for name in ("_config.yml", "book", "notebooks", "results", "studies", "LICENSE"):
-        (source / name).symlink_to(ROOT / name)
-    (source / "_toc.yml").write_text(
-        yaml.safe_dump(
-            {"format": "jb-book", "root": DOCUMENTS[0], "chapters": [{"file": f} for f in (CHAPTERS[0], RUN)]}
-        )
-    )
-    address = "https://github.com/someone/some.book.git/"
-    return build(tmp_path_factory.mktemp("addressed"), address, source, strict=())[0]
+        (folder / name).symlink_to(ROOT / name)
+    files = [{"file": name} for name in (CHAPTERS[0], RUN)]
+    toc = yaml.safe_dump({"format": "jb-book", "root": DOCUMENTS[0], "chapters": files})
+    (folder / "_toc.yml").write_text(toc, encoding="utf-8")
+    return folder
 
 
 # The built site.
@@ -143,6 +149,36 @@ def test_how_to_get_the_book_names_its_address_once_there_is_one(site, site_with
 def test_an_address_adds_no_request(site_with_address):
     assert site_checks.find_foreign_requests(site_with_address) == []
     assert site_checks.find_broken_links(site_with_address) == []
+
+
+# The same for everyone
+
+
+def hash_files(folder):
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.soak
+def test_a_build_elsewhere_is_the_same_byte_for_byte(site_with_address, soak, tmp_path):
+    """Short: of the small site. Long: of the whole book, from two clones of its last commit."""
+    if soak.long:
+        clones = [tmp_path / "one", tmp_path / "another folder"]
+        for clone in clones:
+            subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        changes = zip(clones, ({"PYTHONHASHSEED": "0"}, ELSEWHERE), strict=True)
+        sites = [  # by PYTHONPATH with the helpers and tools of the clone
+            build(clone.with_suffix(".site"), "", clone, strict=(), PYTHONPATH=str(clone), **change)[0]
+            for clone, change in changes
+        ]
+    else:
+        source = tmp_path / "another folder"
+        source.mkdir()
+        again = build(tmp_path / "target", ADDRESS, make_small_source(source), strict=(), **ELSEWHERE)[0]
+        sites = [site_with_address, again]
+    one, other = map(hash_files, sites)
+    assert {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)} == set()
+    soak.tell("the same answers elsewhere", files_of_the_site_built_twice=len(one), files_that_differ=0)
 
 
 # What the site tells of itself, and the copies of its chapters for Colab.

@@ -374,6 +374,52 @@ def test_mnist_is_read_from_the_file_named(mnist_file: Path, stand_in: Arrays) -
     np.testing.assert_allclose(np.sort(brightness[0]), np.sort(brightness[1].mean(axis=(1, 2, 3)) * 255), rtol=1e-4)
 
 
+@pytest.fixture
+def cached_file(mnist_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where Keras keeps MNIST; any question to Keras fails the test, for it would delete the file."""
+    monkeypatch.delenv("MNIST_NPZ")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "datasets").mkdir()
+    return tmp_path / "datasets" / "mnist.npz"
+
+
+def test_a_good_file_in_the_cache_of_keras_is_taken_and_stays(cached_file: Path, stand_in: Arrays) -> None:
+    np.savez(cached_file, **stand_in)  # another zip than Keras's own
+    before = cached_file.read_bytes()
+    assert len(data.load("full").test.images) == 10_000
+    assert cached_file.read_bytes() == before
+    cached_file.unlink()
+
+
+@pytest.mark.parametrize("arrays", [{}, {name: np.zeros(2, np.uint8) for name in data.MNIST_SHAPES}])
+def test_a_bad_file_in_the_cache_of_keras_is_named_and_stays(cached_file: Path, arrays: dict, monkeypatch) -> None:
+    np.savez(cached_file, **arrays)
+    before = cached_file.read_bytes()
+    with pytest.raises(data.MnistError, match=rf"^{cached_file}: .*\. Move it away for a download, or set MNIST_NPZ"):
+        data.load("full")
+    assert cached_file.read_bytes() == before
+    cached_file.rename(cached_file.with_suffix(".bad"))  # as advised
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: 1 / 0)
+    with pytest.raises(data.MnistError, match="could not be downloaded"):
+        data.load("full")
+
+
+def test_a_file_that_is_named_goes_before_the_cache(cached_file: Path, mnist_file: Path, monkeypatch) -> None:
+    cached_file.write_text("a web page", encoding="utf-8")
+    monkeypatch.setenv("MNIST_NPZ", str(mnist_file))
+    data.check_cached_mnist()
+    assert os.environ["MNIST_NPZ"] == str(mnist_file)
+
+
+def test_a_relative_path_is_told_with_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MNIST_NPZ", "data/mnist.npz")
+    with pytest.raises(
+        data.MnistError, match=rf"^{tmp_path}/data/mnist.npz: there is no such file.* by its whole path"
+    ):
+        data.load("full")
+
+
 def put(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Arrays], Arrays]:
     return lambda arrays: {name: change(arrays[name])}
 
@@ -525,19 +571,21 @@ def test_a_path_that_holds_no_npz_file_is_refused(mnist_file: Path, save, messag
         data.load("full")
 
 
-def test_a_failed_download_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_names_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def fail():
         raise Exception("URL fetch failure on https://example.invalid: None")
 
     monkeypatch.delenv("MNIST_NPZ", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(keras.datasets.mnist, "load_data", fail)
     with pytest.raises(data.MnistError, match=r"URL fetch failure.* Set MNIST_NPZ .* or BOOK_PROFILE=quick"):
         data.load("full")
 
 
-def test_the_download_is_checked_like_a_file(stand_in: Arrays, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_download_is_checked_like_a_file(stand_in: Arrays, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pairs = ((stand_in["x_train"], stand_in["y_train"]), (stand_in["x_test"], stand_in["y_test"]))
     monkeypatch.delenv("MNIST_NPZ", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: pairs)
     with pytest.raises(data.MnistError, match="the download: x_train is not MNIST's"):
         data.load("full")

@@ -170,7 +170,7 @@ def test_mnist_refused(named: bool, machine: Callable, monkeypatch: pytest.Monke
     problems, printed = report(capsys)
     assert problems == 1
     assert f"ok      MNIST: {path}\n" in printed  # it is there, as far as can be told without TensorFlow
-    cure = "name another file in MNIST_NPZ" if named else "delete the file"
+    cure = "name another file in MNIST_NPZ, or move this one away"
     assert f"PROBLEM MNIST: helpers.data.MnistError: cannot be read\n        -> {cure}" in printed
 
 
@@ -200,11 +200,48 @@ def test_tensorflow_comes_last(machine: Callable, monkeypatch: pytest.MonkeyPatc
     assert all(found in printed for found in ("Python 3", *doctor.LIGHT, "digits", "MNIST"))
 
 
+# What lies around a chapter
+
+
+def test_other_helpers_that_a_chapter_would_find(machine: Callable, tmp_path: Path, capsys) -> None:
+    machine("find_spec('helpers')", str(tmp_path / "helpers.py"), works=True)
+    problems, printed = report(capsys)
+    assert problems == 1
+    assert f"PROBLEM {tmp_path}/helpers.py hides the book's helpers from a chapter\n        -> move it" in printed
+    machine("find_spec('helpers')", "None", works=True)
+    problems, printed = report(capsys)
+    assert problems == 1
+    assert f"PROBLEM no helpers for a chapter in {ROOT}/notebooks\n        -> `make book`" in printed
+    machine("find_spec('helpers')", str(ROOT / "helpers/__init__.py"), works=True)
+    assert report(capsys)[0] == 0
+
+
+def test_a_path_that_is_relative_is_that_of_a_chapter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> None:
+    (tmp_path / "mnist.npz").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MNIST_NPZ", "mnist.npz")
+    problems, printed = report(capsys)
+    assert problems == 1
+    cure = f"a chapter looks in its own folder: set MNIST_NPZ to {tmp_path}/mnist.npz"
+    assert f"PROBLEM MNIST: {ROOT}/notebooks/mnist.npz\n        -> {cure}\n" in printed
+    monkeypatch.setenv("MNIST_NPZ", printed.partition("set MNIST_NPZ to ")[2].splitlines()[0])
+    assert report(capsys)[0] == 0
+
+
+def test_a_setting_of_keras_is_no_reason_to_install_it_again(
+    machine: Callable, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(doctor.surroundings, "find_faults", lambda: ["KERAS_BACKEND is 'jax'"])
+    machine("import keras")
+    assert "reinstall" not in report(capsys)[1]
+
+
 # Processes as they are
 
 
 def examine_for_real(folder: Path, **changes: str) -> subprocess.CompletedProcess:
-    environment = quick_environment(PYTHONPATH=str(folder), KERAS_HOME=str(folder / "keras"), **changes)
+    path = os.pathsep.join([str(folder), str(ROOT)])
+    environment = quick_environment(PYTHONPATH=path, KERAS_HOME=str(folder / "keras"), **changes)
     command = [sys.executable, "-m", "helpers.book.doctor"]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8")
 
@@ -219,6 +256,26 @@ def test_this_machine_passes_without_a_network_and_prints_what_the_page_shows(tm
     shown, printed = (found.sub(r"\1 #", text).rpartition("ok ")[0] for text in (SHOWN, printed))
     assert printed == shown
     assert re.search(r"\nok      profile: quick · seed: 0 · device: CPU\n0 to mend, \d to know\n$", done.stdout)
+
+
+def test_it_names_what_lies_around_a_chapter(tmp_path: Path) -> None:
+    """All at once, because TensorFlow takes its time: and whoever follows the advice of each line has none left."""
+    (tmp_path / "helpers").mkdir()
+    (tmp_path / "helpers/__init__.py").touch()
+    (tmp_path / "keras").mkdir()
+    (tmp_path / "keras/keras.json").write_text('{"image_data_format": "channels_first"}', encoding="utf-8")
+    closed = {"HOME": "/proc/nohome", "MPLCONFIGDIR": "/proc/nohome/m", "TMPDIR": "/proc/nohome/t"}
+    done = examine_for_real(tmp_path, **closed, PYTHONIOENCODING="cp932", KERAS_BACKEND="jax", MNIST_NPZ="mnist.npz")
+    assert (done.returncode, done.stderr) == (1, "")
+    for line in (
+        rf"PROBLEM {tmp_path}/helpers/__init__.py hides the book's helpers from a chapter\n +-> move it, or take its",
+        r"note +/proc/nohome/m cannot be written: .*\n +-> set HOME, or KERAS_HOME and MPLCONFIGDIR, to a folder that",
+        r"note +TMPDIR is /proc/nohome/t, which cannot be written: /\S+ is taken\n +-> set TMPDIR to a folder that",
+        r"note +the console takes cp932: .*\n +-> set PYTHONUTF8 to 1, and unset PYTHONIOENCODING",
+        r"PROBLEM MNIST: .*/notebooks/mnist.npz\n +-> there is no such file",
+        r"ok +keras .*",
+    ):
+        assert re.search(rf"(?m)^{line}", done.stdout), line
 
 
 def test_the_page_shows_the_versions_that_the_book_is_made_with() -> None:
@@ -246,6 +303,7 @@ def test_a_wrong_mnist_file_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, 
     np.savez(path, **{name: np.zeros(2, np.uint8) for name in data.MNIST_SHAPES})
     monkeypatch.setenv("MNIST_NPZ", str(path))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     stand_in = doctor._run
     monkeypatch.setattr(doctor, "_run", lambda code: (RUN if "read_mnist_file" in code else stand_in)(code))
     problems, printed = report(capsys)

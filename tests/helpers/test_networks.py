@@ -1,9 +1,11 @@
 """The networks: shapes, ranges, and that at inference each example is treated alone."""
 
+import keras
 import numpy as np
 import pytest
 
 from helpers import models, networks
+from helpers.book.surroundings import SettingsError
 
 IMAGE = (28, 28, 1)
 
@@ -94,3 +96,24 @@ def test_every_weight_of_a_discriminator_matters_to_its_output() -> None:
             variable.assign_add(np.ones_like(value))
             assert np.abs(network(uniform_images(4)) - before).max() > 1e-4, variable.path
             variable.assign(value)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: networks.build_classifier(12),
+        lambda: networks.build_dense_generator(7, (20,)),
+        lambda: networks.build_convolutional_generator(7, 4),
+        lambda: networks.build_convolutional_discriminator(4),
+        lambda: networks.build_dense_flow(width=8, blocks=1),
+    ],
+)
+def test_channels_that_come_first_are_refused_where_images_are_meant(build) -> None:
+    """Keras would take 28 rows for 28 channels, and build a network that trains, only worse."""
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(SettingsError, match=r"keras\.config\.set_image_data_format\('channels_last'\)\.$"):
+            build()
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    build()

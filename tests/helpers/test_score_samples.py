@@ -1,8 +1,10 @@
 """Anyone's images on the book's scorecard: the same numbers as by hand, and every other file refused by name."""
 
+import io
 import os
 import pickle
 import re
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -199,6 +201,15 @@ def test_what_could_be_meant_is_a_warning(digits: data.Digits) -> None:
 
 
 # The command
+
+
+@pytest.mark.usefixtures("given")
+def test_the_command_prints_to_a_console_without_accents(tmp_path: Path, digits: data.Digits, monkeypatch) -> None:
+    console = io.TextIOWrapper(io.BytesIO(), encoding="cp932")
+    monkeypatch.setattr(sys, "stdout", console)
+    assert score_samples.main([str(save(tmp_path, digits.validation.images))]) == 0
+    console.flush()
+    assert "Fr?chet" in console.buffer.getvalue().decode("cp932")
 
 
 @pytest.mark.usefixtures("given")

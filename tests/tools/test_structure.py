@@ -18,12 +18,12 @@ KEEPERS = ("checkpoints", "states")  # what a training leaves for the process af
 # Which modules of helpers each may import; all else stands on its own.
 MAY_IMPORT = {
     "checks": {"arguments"},
-    "data": {*DOORS},
+    "data": {*DOORS, "book.surroundings"},
     "diagnosis": {"arguments", "checks"},
     "flow": {"arguments", "checks", "models", "seeded"},
     "losses": {"arguments"},
     "metrics": {"arguments", "checks"},
-    "networks": {"arguments", "checks"},
+    "networks": {"arguments", "book.surroundings", "checks"},
     "models": {"arguments", "checks", "losses", "seeded"},
     "plotting": {"arguments", "checks"},
     "seeded": {"arguments", "checks"},
@@ -31,6 +31,8 @@ MAY_IMPORT = {
     "checkpoints": {"arguments", "states"},
     "training": {"arguments", "checkpoints", "checks", "data", "flow", "models"},
     "transformers": {"arguments", "checks"},
+    "book.doctor": {"book.surroundings"},
+    "book.runtime": {"book.surroundings"},
     "book.page": {"plotting"},
     "book.full_runs": {"book.page"},
     "book.bands": {"book.full_runs", "book.verdicts"},
@@ -40,8 +42,8 @@ MAY_IMPORT = {
     "book.prompts": {"book.page"},
     "book.mixing": {"book.page", "book.widgets", "plotting"},
     "book.runs": {"book.page"},
-    "book.service": {"data", "models", "networks", "training"},
-    "book.score_samples": {"arguments", "checks", "data", "metrics", "scorecard"},
+    "book.service": {"book.surroundings", "data", "models", "networks", "training"},
+    "book.score_samples": {"arguments", "book.surroundings", "checks", "data", "metrics", "scorecard"},
 }
 EXPECTED = {
     *DOORS,
@@ -72,14 +74,15 @@ EXPECTED = {
     "book.runtime",
     "book.score_samples",
     "book.service",
+    "book.surroundings",
     "book.temperature",
     "book.verdicts",
     "book.widgets",
 }
-MAX_LINES = 220  # of a module
+MAX_LINES = 240  # of a module, of which doors are some 20
 # Of what chapters teach, each function with its door; of the doors; of what holds the book together, a third of it
 # widgets
-MAX_TAUGHT, MAX_DOORS, MAX_KEEPERS, MAX_BOOK = 1_480, 330, 230, 1_400
+MAX_TAUGHT, MAX_DOORS, MAX_KEEPERS, MAX_BOOK = 1_480, 330, 230, 1_540
 
 
 def parsed(path: Path) -> ast.Module:

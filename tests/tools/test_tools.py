@@ -129,10 +129,33 @@ def test_the_first_suitable_python_is_used(machine: Machine, pythons: list, chos
     assert machine.log.read_text() == f"made by {chosen}\ninstalled\n"
 
 
-def test_a_python_named_to_make_is_used(machine: Machine) -> None:
+@pytest.mark.parametrize("name", ["other", "an other", "$HOME & 'another'"])
+def test_a_python_named_to_make_is_used(machine: Machine, name: str) -> None:
+    """In macOS uv keeps them in a folder `Application Support`."""
     machine.add_python("python3", "3.9")
-    ended = machine.make(f"PYTHON={machine.add_python('other', '3.13')}")
+    ended = machine.bootstrap(PYTHON=str(machine.add_python(name, "3.13")))
     assert ended.returncode == 0, ended.stderr
+
+
+def test_a_python_that_make_is_told_may_have_a_space(machine: Machine) -> None:
+    machine.add_python("python3", "3.9")
+    ended = machine.make(f"PYTHON={machine.add_python('an other', '3.13')}")
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("/a b/mnist.npz", "/a b/mnist.npz"), ("d/mnist.npz", "{here}/d/mnist.npz"), ("a b/m.npz", "{here}/a b/m.npz")],
+)
+def test_a_path_of_mnist_is_whole_for_a_kernel(machine: Machine, given: str, told: str) -> None:
+    machine.add_python("python3", "3.13")
+    machine.make()
+    jupyter = machine.book / ".venv/bin/jupyter"
+    jupyter.write_text('#!/bin/sh\necho "$MNIST_NPZ"\n', encoding="utf-8")
+    jupyter.chmod(0o755)
+    (machine.book / ".venv/.torch").touch()
+    for ended in (machine.make(f"MNIST_NPZ={given}", target="lab"), machine._run("make", "lab", MNIST_NPZ=given)):
+        assert ended.stdout.splitlines()[-1] == told.format(here=machine.book)
 
 
 def test_a_second_run_installs_nothing(machine: Machine) -> None:
