@@ -73,7 +73,7 @@ test: lint .venv-colab/.installed .venv/.torch ## check everything: style, spell
 	$(PYTEST) --durations 25
 
 lab: .venv/.installed .venv/.torch ## open the chapters in JupyterLab
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 
 execute: .venv/.installed .venv/.torch ## run the chapters in place and store their outputs (CHAPTER=vae: one)
 	$(BIN)/python -m tools.execute $(CHAPTER)
