@@ -23,7 +23,6 @@ LIGHT = {  # what a chapter imports: as what, and from which version on
 }
 HEAVY = {"tensorflow": ("tensorflow", "2.18"), "keras": ("keras", "3.8")}
 PINS = Path(__file__).parents[2] / "requirements.txt"  # in a checkout; not where the package is installed, as on Colab
-LOCK = "requirements-lock.txt"  # with what those bring along, and hashes, which pip demands where it sees one
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONIOENCODING": "utf-8"}
 
 
@@ -52,7 +51,8 @@ def check_packages(packages: dict[str, tuple[str, str]]) -> Iterator[Finding]:
     pins = dict(re.findall(r"(?m)^([\w-]+)==(\S+)", PINS.read_text(encoding="utf-8") if PINS.exists() else ""))
     for name, (module, oldest) in packages.items():
         wanted = f"{name}=={pins[name]}" if name in pins else f"{name}>={oldest}"
-        install = f"`make book`, or `python -m pip install -r {LOCK}`" if pins else f'`pip install "{wanted}"`'
+        all_of_them = "python -m pip install -r requirements-lock.txt"
+        install = f"`make book`, or `{all_of_them}`" if pins else f'`pip install "{wanted}"`'
         try:
             found = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
