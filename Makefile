@@ -3,7 +3,7 @@
 #   CHAPTER=vae               for chapter: one; for execute, bands and full: one, or several in quotes
 
 BIN := .venv/bin
-PINS := requirements.txt constraints.txt pyproject.toml
+PINS := requirements-lock.txt pyproject.toml
 URL ?=
 REMOTE ?= origin
 BRANCH ?= main
@@ -13,6 +13,7 @@ STUDY ?=
 NAME :=
 AFTER :=
 ONLY :=
+UPGRADE :=
 PYTHON ?=
 export PYTHON
 # A kernel starts in the folder of its notebook: what is relative to this one is made whole for it.
@@ -24,21 +25,25 @@ endif
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor book lint unit new-chapter chapter test lab execute bands full studies fresh benchmark breakages soak gpu serve score colab-test links plain-sphinx pdf epub publish push-colab publish-rehearsal set-repository clean
+.PHONY: help doctor book lint unit new-chapter chapter test lab execute bands full studies fresh benchmark breakages soak gpu serve score colab-test links lock sbom licences plain-sphinx pdf epub publish push-colab publish-rehearsal set-repository clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
 
 .venv/.installed: $(PINS)
-	@sh tools/bootstrap.sh .venv requirements.txt
+	@sh tools/bootstrap.sh .venv requirements-lock.txt .
 
 # What Colab's image has, for the tests that play a Colab session
-.venv-colab/.installed: tools/colab_image.txt constraints.txt
+.venv-colab/.installed: tools/colab_image.txt
 	@sh tools/bootstrap.sh .venv-colab tools/colab_image.txt
+
+# What makes the lock, the bill of materials and the table of licences
+.venv-supply/.installed: tools/supply.txt
+	@sh tools/bootstrap.sh .venv-supply tools/supply.txt
 
 # PyTorch is an extra of one chapter, whose tests skip without it: its CPU build, where the package index offers one.
 .venv/.torch: .venv/.installed requirements-torch.txt
-	@if said=$$($(BIN)/python -m pip install --quiet --quiet --retries 1 --requirement requirements-torch.txt 2>&1); then touch $@; else \
+	@if said=$$($(BIN)/python -m pip install --quiet --quiet --retries 1 --no-deps --requirement requirements-torch.txt 2>&1); then touch $@; else \
 		case $$said in *"No matching distribution"*) ;; *) echo "$$said" >&2 ;; esac; \
 		echo "No CPU build of PyTorch from this package index: the tests of its chapter will skip."; \
 	fi
@@ -73,7 +78,7 @@ test: lint .venv-colab/.installed .venv/.torch ## check everything: style, spell
 	$(PYTEST) --durations 25
 
 lab: .venv/.installed .venv/.torch ## open the chapters in JupyterLab
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 
 execute: .venv/.installed .venv/.torch ## run the chapters in place and store their outputs (CHAPTER=vae: one)
 	$(BIN)/python -m tools.execute $(CHAPTER)
@@ -132,6 +137,27 @@ pdf: .venv/.installed _build/html/index.html ## print the whole book of the buil
 epub: .venv/.installed _build/html/index.html ## write the whole book of the built site for e-book readers, with a browser
 	@$(BIN)/python book/_ext/book_epub.py _build/html
 
+# soupsieve wants 3.11.5. The lines keep no "< 3.14", with which pip would install nothing there, and say nothing.
+LOCK = .venv-supply/bin/uv pip compile --quiet --universal --python-version 3.11.5 --only-binary :all: \
+	--emit-build-options --generate-hashes --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+SHORTER := s/ ; python_full_version < .3[.]14. \\$$/ \\/; s/python_full_version < .3[.]14. and //
+
+lock: .venv-supply/.installed ## pin what requirements.txt brings along, with the hash of each file (UPGRADE=1: the newest of it)
+	$(LOCK) requirements.txt --group torch-brings --output-file requirements-lock.txt
+	$(LOCK) --group supply --constraint requirements-lock.txt --output-file tools/supply.txt
+	@for file in requirements-lock.txt tools/supply.txt; do \
+		sed -E '$(SHORTER)' $$file > $$file.new && mv $$file.new $$file || exit 1; \
+	done
+
+sbom: .venv/.installed .venv-supply/.installed ## list all that is installed as a CycloneDX bill of materials, _build/sbom.json
+	@mkdir -p _build
+	.venv-supply/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml --output-file _build/sbom.json $(BIN)/python
+
+licences: .venv/.installed .venv/.torch .venv-supply/.installed ## write the licence of every package into LICENSE-PACKAGES.md
+	@sed '/^| Name/,$$d' LICENSE-PACKAGES.md > LICENSE-PACKAGES.new
+	.venv-supply/bin/pip-licenses --python $(BIN)/python --with-system --ignore-packages pip generative-book --format markdown >> LICENSE-PACKAGES.new
+	@mv LICENSE-PACKAGES.new LICENSE-PACKAGES.md
+
 # No .venv: whoever may push runs git and Python's own modules only.
 push-colab: ## push those chapters as the branch colab (REMOTE=origin)
 	@"$(or $(wildcard $(BIN)/python),$(PYTHON),python3)" -m tools.push_colab "$(REMOTE)"
@@ -143,4 +169,4 @@ set-repository: .venv/.installed ## write the book's address into chapters and _
 	$(BIN)/python -m tools.set_repository "$(URL)" "$(BRANCH)"
 
 clean: ## remove all that these targets made, .venv included
-	rm -rf _build .venv .venv-colab .venv-newest .pytest_cache .ruff_cache
+	rm -rf _build .venv .venv-colab .venv-newest .venv-supply .pytest_cache .ruff_cache

@@ -1,5 +1,8 @@
 #!/bin/sh
-# Makes a virtual environment: sh tools/bootstrap.sh FOLDER REQUIREMENTS
+# Makes a virtual environment: sh tools/bootstrap.sh FOLDER REQUIREMENTS [BOOK]
+#
+# With BOOK, the folder of the book's own package, REQUIREMENTS must have a hash for every file that is installed; that
+# package follows, from where it stands, and nothing is fetched for it.
 #
 # The Makefile runs it when FOLDER/.installed is missing or older than the pins. The interpreter is $PYTHON if that is
 # set, else the first suitable one on PATH. FOLDER/.installed is there only while an installation is complete: a folder
@@ -8,6 +11,7 @@
 set -u
 folder=$1
 requirements=$2
+book=${3-}
 # TensorFlow 2.20 has no wheels for a newer Python, Keras 3.13 needs 3.11.
 wanted="Python 3.11, 3.12 or 3.13"
 
@@ -46,7 +50,11 @@ if [ ! -e "$folder/.installed" ]; then
 fi
 rm -f "$folder/.installed"
 echo "Installing $requirements into $folder; the first time this takes some minutes."
-# Quiet twice: errors are shown, warnings about the settings of this machine's pip are not.
-PIP_DISABLE_PIP_VERSION_CHECK=1 "$folder/bin/python" -m pip install --quiet --quiet --requirement "$requirements" ||
-    refuse "The packages of $requirements could not be installed into $folder; the lines above say why."
+install() {
+    # Quiet twice: errors are shown, warnings about the settings of this machine's pip are not.
+    PIP_DISABLE_PIP_VERSION_CHECK=1 "$folder/bin/python" -m pip install --quiet --quiet "$@" ||
+        refuse "The packages of $requirements could not be installed into $folder; the lines above say why."
+}
+install ${book:+--require-hashes} --requirement "$requirements"
+[ -z "$book" ] || install --no-deps --no-build-isolation --editable "$book"
 touch "$folder/.installed"

@@ -69,7 +69,8 @@ def check_packages(packages: dict[str, tuple[str, str]]) -> Iterator[Finding]:
     pins = dict(re.findall(r"(?m)^([\w-]+)==(\S+)", PINS.read_text(encoding="utf-8") if PINS.exists() else ""))
     for name, (module, oldest) in packages.items():
         wanted = f"{name}=={pins[name]}" if name in pins else f"{name}>={oldest}"
-        install = "`make book`, or `python -m pip install -r requirements.txt`" if pins else f'`pip install "{wanted}"`'
+        all_of_them = "python -m pip install -r requirements-lock.txt"
+        install = f"`make book`, or `{all_of_them}`" if pins else f'`pip install "{wanted}"`'
         try:
             found = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What gets installed: exact pins here, loose bounds on Colab, a package that carries its reference bands."""
+"""What gets installed: exact pins, with hashes, here; loose bounds on Colab; a package that carries its bands."""
 
 import ast
 import re
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -32,8 +32,34 @@ def pins(name: str) -> dict[str, str]:
     return found
 
 
-DIRECT, BROUGHT_ALONG, COLAB = pins("requirements.txt"), pins("constraints.txt"), pins("tools/colab_image.txt")
-EXTRA = pins("requirements-torch.txt")
+def read_lock(name: str) -> dict[str, tuple[Requirement, list[str]]]:
+    """Requirement and hashes by name in what `make lock` writes; fails on a line that is none of it."""
+    text = re.sub(r" \\\n +", " ", (ROOT / name).read_text(encoding="utf-8"))
+    options, found = [], {}
+    for line in text.splitlines():
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if line.startswith("-"):
+            options.append(line)
+            continue
+        requirement, *hashes = re.split(r" --hash=", line)
+        assert not set(requirement) & {"<", ">", "~"} - set(requirement.partition(";")[2]), line
+        found[canonicalize_name(Requirement(requirement).name)] = Requirement(requirement), hashes
+    assert options == ["--only-binary :all:"]
+    return found
+
+
+def version_of(requirement: Requirement) -> str:
+    (pin,) = requirement.specifier
+    assert pin.operator == "==", requirement
+    return pin.version
+
+
+LOCK, SUPPLY = read_lock("requirements-lock.txt"), read_lock("tools/supply.txt")
+DIRECT, COLAB, EXTRA = pins("requirements.txt"), pins("tools/colab_image.txt"), pins("requirements-torch.txt")
+ALL = {name: version_of(requirement) for name, (requirement, _) in LOCK.items()}
+# What only other systems or Pythons need has a marker.
+EVERYWHERE = {name for name, (requirement, _) in LOCK.items() if not requirement.marker}
 
 
 def imported_packages(folder: Path) -> set[str]:
@@ -48,17 +74,83 @@ def imported_packages(folder: Path) -> set[str]:
     return names - set(sys.stdlib_module_names) - {"helpers"}
 
 
-def test_the_last_requirement_is_the_book_itself() -> None:
-    assert (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()[-1] == "-e ."
+@pytest.mark.parametrize("lock", [LOCK, SUPPLY], ids=["requirements-lock.txt", "supply.txt"])
+def test_every_pin_has_the_hashes_of_its_files(lock: dict) -> None:
+    """With them pip takes no other file, whoever serves it; wheels alone, which run nothing when they are installed."""
+    for requirement, hashes in lock.values():
+        assert version_of(requirement)
+        assert hashes, requirement
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in hashes), requirement
+
+
+def test_the_lock_is_that_of_what_is_asked_for() -> None:
+    """`make lock` mends it."""
+    assert DIRECT.items() <= ALL.items()
+    asked = {canonicalize_name(name) for name in PROJECT["dependency-groups"]["torch-brings"]}
+    assert asked <= ALL.keys()
+    supply = [Requirement(line) for line in PROJECT["dependency-groups"]["supply"]]
+    assert {one.name: version_of(one) for one in supply}.items() <= {
+        name: version_of(requirement) for name, (requirement, _) in SUPPLY.items()
+    }.items()
+    shared = SUPPLY.keys() & LOCK.keys()
+    assert {version_of(SUPPLY[name][0]) for name in shared} == {ALL[name] for name in shared}
+
+
+@pytest.mark.parametrize("python", ["3.11.5", "3.12.0", "3.13.0"])
+@pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
+def test_the_lock_holds_all_that_its_packages_ask_for(python: str, system: str) -> None:
+    """By what those installed here say they need, elsewhere too; PyTorch among them where it is installed."""
+    about = {"python_version": python.rpartition(".")[0], "python_full_version": python, "extra": ""}
+    about |= {"sys_platform": system, "os_name": "nt" if system == "win32" else "posix"}
+    about["platform_system"] = {"linux": "Linux", "darwin": "Darwin", "win32": "Windows"}[system]
+    held = {name for name, (one, _) in LOCK.items() if not one.marker or one.marker.evaluate(about)}
+    missing = {}
+    for name in sorted(held | EXTRA.keys()):
+        try:
+            wanted = [Requirement(line) for line in requires(name) or ()]
+        except PackageNotFoundError:
+            continue
+        needed = {canonicalize_name(one.name): one for one in wanted if not one.marker or one.marker.evaluate(about)}
+        missing |= {f"{name}: {one}": one for key, one in needed.items() if key not in held}
+        missing |= {
+            f"{name}: {one}": one for key, one in needed.items() if key in ALL and ALL[key] not in one.specifier
+        }
+    assert missing == {}
 
 
 def test_what_is_installed_here_is_what_is_pinned() -> None:
     command = [sys.executable, "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"]
     listing = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
     here = {canonicalize_name(name): version for name, version in (line.split("==") for line in listing.split())}
-    unpinned = here.items() - (DIRECT | EXTRA | BROUGHT_ALONG).items()
+    unpinned = here.items() - (ALL | EXTRA).items()
     assert {name for name, _ in unpinned} <= {"pip", "generative-book"}, "pin it; if it was unpinned: make clean"
-    assert not DIRECT.keys() & BROUGHT_ALONG.keys()
+    assert here.keys() >= EVERYWHERE
+
+
+# What the licences are of: `make licences` writes them.
+
+LICENCES = {
+    canonicalize_name(name): (version, licence)
+    for name, version, licence in re.findall(
+        r"^\| (\S+) +\| (\S+) +\| (.+?) +\|$", (ROOT / "LICENSE-PACKAGES.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    if name != "Name"
+}
+
+
+def test_every_package_has_a_line_among_the_licences() -> None:
+    told = {name: version for name, (version, _) in LICENCES.items()}
+    assert told.items() <= (ALL | EXTRA).items()
+    assert told.keys() >= EVERYWHERE | EXTRA.keys()
+
+
+def test_licences_that_need_a_word_have_one() -> None:
+    """The text above the table says what those two are, and why the GPL of a tool does not reach the book."""
+    head = (ROOT / "LICENSE-PACKAGES.md").read_text(encoding="utf-8").partition("| Name")[0]
+    odd = {name for name, (_, licence) in LICENCES.items() if "GPL" in licence or licence == "UNKNOWN"}
+    assert odd == {"axe-playwright-python", "namex", "codespell", "docutils"}
+    unlisted = ALL.keys() - LICENCES.keys()
+    assert {name for name in odd | unlisted if name not in head} == set()
 
 
 def test_the_extra_is_the_cpu_build() -> None:

@@ -33,9 +33,14 @@ case "$*" in
 *version_info*) echo {version} ;;
 *"import venv, ensurepip"*) exit {venv_missing} ;;
 "-m venv --clear"*) rm -rf "$4" && mkdir -p "$4/bin" && cp "$0" "$4/bin/python" && echo "made $4" >> {log} ;;
-*"pip install"*) echo "installed" >> {log}; cat {pip_said} >&2; exit $(cat {pip_status}) ;;
+*"pip install"*) shift 5; echo "installed $*" >> {log}; cat {pip_said} >&2; exit $(cat {pip_status}) ;;
 esac
 """
+
+
+# What pip is asked for, without its first five words: the lock by hashes, then the book as it stands.
+BOTH = "installed --require-hashes --requirement requirements-lock.txt\n"
+BOTH += "installed --no-deps --no-build-isolation --editable .\n"
 
 
 class Machine:
@@ -50,7 +55,7 @@ class Machine:
         for command in ("make", "sh", "rm", "mkdir", "cp", "cat", "touch"):
             (self.path / command).symlink_to(shutil.which(command))
         (self.book / "tools").mkdir(parents=True)
-        pins = ("requirements.txt", "requirements-torch.txt", "constraints.txt", "pyproject.toml")
+        pins = ("requirements-lock.txt", "requirements-torch.txt", "pyproject.toml")
         for name in ("Makefile", *pins, "tools/bootstrap.sh"):
             shutil.copy(ROOT / name, self.book / name)
 
@@ -70,7 +75,7 @@ class Machine:
         return self._run("make", target, *arguments)
 
     def bootstrap(self, **environment: str) -> subprocess.CompletedProcess:
-        return self._run("sh", "tools/bootstrap.sh", ".venv", "requirements.txt", **environment)
+        return self._run("sh", "tools/bootstrap.sh", ".venv", "requirements-lock.txt", ".", **environment)
 
     def _run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
         environment = {"PATH": str(self.path), **environment}
@@ -126,7 +131,7 @@ def test_the_first_suitable_python_is_used(machine: Machine, pythons: list, chos
         machine.add_python(*python)
     (machine.path / chosen).write_text((machine.path / chosen).read_text().replace("made $4", f"made by {chosen}"))
     assert machine.make().returncode == 0
-    assert machine.log.read_text() == f"made by {chosen}\ninstalled\n"
+    assert machine.log.read_text() == f"made by {chosen}\n{BOTH}"
 
 
 @pytest.mark.parametrize("name", ["other", "an other", "$HOME & 'another'"])
@@ -163,17 +168,17 @@ def test_a_second_run_installs_nothing(machine: Machine) -> None:
     machine.make()
     first = machine.log.read_text()
     assert machine.make().returncode == 0
-    assert machine.log.read_text() == first == "made .venv\ninstalled\n"
+    assert machine.log.read_text() == first == f"made .venv\n{BOTH}"
 
 
-@pytest.mark.parametrize("pins", ["requirements.txt", "constraints.txt", "pyproject.toml"])
+@pytest.mark.parametrize("pins", ["requirements-lock.txt", "pyproject.toml"])
 def test_changed_pins_are_installed_into_what_is_there(machine: Machine, pins: str) -> None:
     machine.add_python("python3", "3.12")
     machine.make()
     later = (machine.book / ".venv/.installed").stat().st_mtime + 1
     os.utime(machine.book / pins, (later, later))
     machine.make()
-    assert machine.log.read_text() == "made .venv\ninstalled\ninstalled\n"
+    assert machine.log.read_text() == f"made .venv\n{BOTH}{BOTH}"
 
 
 def test_an_installation_that_failed_is_made_anew(machine: Machine) -> None:
@@ -183,9 +188,18 @@ def test_an_installation_that_failed_is_made_anew(machine: Machine) -> None:
     assert ended.returncode == 1
     assert "could not be installed into .venv" in ended.stderr
     assert not (machine.book / ".venv/.installed").exists()
+    assert machine.log.read_text() == f"made .venv\n{BOTH.splitlines()[0]}\n"  # nothing after what failed
     machine.set_pip(0)
+    machine.log.write_text("", encoding="utf-8")
     assert machine.make().returncode == 0
-    assert machine.log.read_text() == "made .venv\ninstalled\nmade .venv\ninstalled\n"
+    assert machine.log.read_text() == f"made .venv\n{BOTH}"
+
+
+def test_what_is_no_lock_is_installed_without_the_book(machine: Machine) -> None:
+    machine.add_python("python3", "3.12")
+    (machine.book / "tools/colab_image.txt").touch()
+    assert machine.make(target=".venv-colab/.installed").returncode == 0
+    assert machine.log.read_text() == "made .venv-colab\ninstalled --requirement tools/colab_image.txt\n"
 
 
 # PyTorch, an extra: where it cannot be had the gate goes on, in one sentence.
