@@ -178,7 +178,7 @@ def test_a_build_elsewhere_is_the_same_byte_for_byte(site_with_address, soak, tm
         sites = [site_with_address, again]
     one, other = map(hash_files, sites)
     assert {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)} == set()
-    soak.tell("the same answers elsewhere", files_of_the_site_built_twice=len(one), files_that_differ=0)
+    soak.tell("the site is built the same twice", files=len(one), files_that_differ=0)
 
 
 # What the site tells of itself, and the copies of its chapters for Colab.
