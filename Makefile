@@ -25,7 +25,7 @@ endif
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor book lint unit new-chapter chapter test lab execute bands full studies fresh benchmark breakages soak gpu serve score colab-test links lock sbom licences plain-sphinx pdf epub publish push-colab publish-rehearsal set-repository clean
+.PHONY: help doctor book lint unit new-chapter chapter test lab execute bands full studies fresh benchmark breakages mutation soak gpu serve score colab-test links lock sbom licences plain-sphinx pdf epub publish push-colab publish-rehearsal set-repository clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -104,6 +104,9 @@ breakages: .venv/.installed ## break the code on purpose and show which check ca
 
 gpu: .venv/.installed ## run gan, vae and flow in full on this machine's GPU, minutes, for the page of costs (MNIST_NPZ=path, or a download)
 	$(BIN)/python -m tools.gpu $(CHAPTER)
+
+mutation: .venv/.installed ## change 300 places in helpers, one at a time, and show which test notices, hours; it goes on where it was stopped
+	$(BIN)/python -m tests.mutation
 
 soak: .venv/.installed .venv/.torch ## kill, starve, fuzz and repeat, hours, for the page of promises (ONLY=kill: the tests so named)
 	$(PYTEST) --soak -m soak $(if $(ONLY),-k "$(ONLY)") --durations 10 tests

@@ -202,6 +202,14 @@ def test_images_are_tiled_into_each_frame(shown: list) -> None:
     assert unpacked(picture(shown[0])[0])[..., 0].reshape(expected.shape) == pytest.approx(expected * 255, abs=0.5)
 
 
+def test_grey_pictures_may_have_a_channel_axis_or_none(shown: list) -> None:
+    grey = some_frames()[..., 0]
+    for frames in (grey, grey[..., None], grey / 255.0):
+        page.show_frames(frames, ["a", "b", "c"], alt="Grey dots.")
+    assert shown[0] == shown[1] == shown[2]
+    assert (unpacked(picture(shown[0])[0]).reshape(3, 4, 6, 3) == grey[..., None]).all()
+
+
 def test_many_grey_levels_become_sixteen(shown: list) -> None:
     levels = np.linspace(0, 1, 256).reshape(1, 16, 16)
     page.show_frames(levels, ["a"], alt="A ramp.")

@@ -11,7 +11,9 @@ matplotlib.use("Agg")
 
 import matplotlib.colors
 import matplotlib.pyplot as plt
+from IPython.core.interactiveshell import InteractiveShell
 from matplotlib.axes import Axes
+from matplotlib_inline.config import InlineBackend
 
 from helpers import plotting
 
@@ -98,6 +100,12 @@ def test_the_latent_plane_names_each_digit_at_its_median(ax: Axes) -> None:
     assert len(by_digit) == len(set(colours)) == 10  # one for each digit, and another for each
 
 
+def test_the_latent_plane_does_without_a_digit_that_is_missing(ax: Axes) -> None:
+    labels = np.array([0, 1, 2, 2, 9])
+    plotting.plot_latent_plane(ax, np.stack([labels, labels], axis=1) * 1.0, labels)
+    assert [text.get_text() for text in ax.texts] == ["0", "1", "2", "9"]
+
+
 def test_no_digit_covers_another_in_the_plane(ax: Axes) -> None:
     labels = np.repeat(np.arange(10), 100)
     plotting.plot_latent_plane(ax, np.stack([labels, labels], axis=1) * 1.0, labels)
@@ -177,6 +185,19 @@ def test_the_style_pins_size_and_resolution() -> None:
         assert tuple(figure.get_size_inches() * figure.dpi) == (770.0, 352.0)
         assert plt.rcParams["savefig.bbox"] in (None, "standard")
         plt.close(figure)
+
+
+@pytest.mark.filterwarnings("ignore:InlineBackend:DeprecationWarning")  # of matplotlib-inline itself
+def test_figures_in_a_notebook_have_two_pixels_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = InteractiveShell()
+    backend = InlineBackend.instance(parent=shell)
+    monkeypatch.setattr(plotting, "_find_shell", lambda: shell)
+    try:
+        with matplotlib.rc_context():
+            plotting.use_book_style()
+        assert backend.figure_formats == {"retina"}
+    finally:
+        InlineBackend.clear_instance()
 
 
 def test_a_picture_of_few_colours_is_still_the_figure() -> None:

@@ -104,7 +104,7 @@ def lacking(key: str) -> dict:
 
 @pytest.mark.parametrize("key", [*records.KEYS, "digest", "machine"])
 def test_a_record_without_a_part_is_refused(folder: Path, key: str) -> None:
-    with pytest.raises(records.RecordError, match="a record needs"):
+    with pytest.raises(records.RecordError, match=rf"a record needs .*\b{key}, "):
         store(folder, without(key))
 
 
@@ -196,6 +196,21 @@ def test_a_record_says_where_and_when(folder: Path) -> None:
     older = {"device": "an old machine", "code_digest": "d", **without("machine")}  # the form until November 28, 2026
     del older["digest"]
     assert store(folder, older).describe() == f"{first}in 2 minutes of an old machine"
+
+
+def test_a_full_run_is_shown_by_its_picture_and_by_its_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store(folder, whole())
+    (folder / "toy").mkdir()
+    (folder / "toy" / "fig-toy.png").write_bytes(b"a picture")
+    assert records.show_full_run("toy").data == b"a picture"
+    quick = {"test_nll/VAE": {"values": VALUES}}
+    (folder.parent / "bands").mkdir()
+    (folder.parent / "bands" / "quick.json").write_text(json.dumps({"toy": {"metrics": quick}}), encoding="utf-8")
+    monkeypatch.setattr("helpers.book.bands.find_results", lambda: folder.parent)
+    shown: list[tuple] = []
+    monkeypatch.setattr("helpers.book.full_runs.show", lambda *given: shown.append(given))
+    records.show_full_numbers("toy")
+    assert shown == [(whole(), quick)]
 
 
 # Published numbers

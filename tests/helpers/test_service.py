@@ -18,6 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from helpers import networks
@@ -197,3 +198,23 @@ def test_without_a_folder_it_trains_one(tmp_path: Path, monkeypatch: pytest.Monk
     assert service.main([str(tmp_path / "digits-1.0.0"), "--port", "0"]) == 0
     assert tried == ["1.0.0"]
     assert sorted(path.name for path in (tmp_path / "digits-1.0.0").iterdir()) == ["card.json", "generator.keras"]
+
+
+def test_ctrl_c_ends_it_without_an_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(_: service.Server) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(service.Server, "serve_forever", stop)
+    assert service.main([str(folder), "--port", "0"]) == 0
+    assert capsys.readouterr().out.endswith("Ctrl-C ends it.\nStopped.\n")
+
+
+def test_the_generator_that_it_trains_draws_digits_and_is_always_the_same() -> None:
+    first, again = (service.train_generator(epochs=3) for _ in range(2))
+    assert (first.input_shape, first.output_shape) == ((None, 16), (None, 28, 28, 1))
+    assert all((one == other).all() for one, other in zip(first.get_weights(), again.get_weights(), strict=True))
+    untrained = networks.build_dense_decoder(16)
+    ink = tf.sigmoid(first(tf.zeros((1, 16)))).numpy().mean(), tf.sigmoid(untrained(tf.zeros((1, 16)))).numpy().mean()
+    assert ink[0] < 0.3 < ink[1]  # most of a digit's image is ground
