@@ -45,7 +45,7 @@ def check_arrays(path: Any, error: type[Exception], most: int = MOST_BYTES, othe
                     _check_array(stream, member.filename, others)
     except Exception as no:  # zipfile and NumPy have many for bytes of chance
         raise error(
-            f"{tell(str(path))}: cannot be read ({type(no).__name__}: {no}); fetch or write the file again."
+            f"{tell(str(path))}: cannot be read ({type(no).__name__}: {str(no)[:300]}); fetch or write the file again."
         ) from no
 
 
@@ -59,7 +59,7 @@ def _check_array(stream: Any, name: str, others: bool) -> None:
         raise
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(stream)
-    if dtype.hasobject and others:
+    if dtype.hasobject and others and all(0 <= side <= MOST_BYTES for side in shape):
         return
     if dtype.hasobject:
         raise ValueError(f"{name} holds pickled objects, which are never opened")

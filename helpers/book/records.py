@@ -168,6 +168,7 @@ def _check_form(stored: Any, name: str) -> None:
         raise RecordError(f"{name}: the machine is not told as `make studies` does; measure it again.")
     for metric, entry in metrics.items():
         check_kind(dict, "an object", RecordError, **{f"{name}: {metric}": entry})
+        check_kind(list, "a list", RecordError, **{f"{name}: {metric}, seeds": entry.get("seeds", [])})
         given = {
             f"{name}: {metric}, {part}": entry[part] for part in ("seeds", "values") if entry.get(part) is not None
         }
