@@ -13,6 +13,8 @@ from helpers.arguments import ArgumentError, read_shape
 
 IMAGE_SHAPE = (28, 28, 1)
 ROUNDING = 1e-6
+HUGE = 1e15  # a square of more, summed up over images, leaves float32
+FARTHEST = 1e6  # of a latent vector: N(0, I) ends at 6
 LOOSE = 0.25  # by so much pictures that are only shown may leave [0, 1]: a spline overshoots
 
 
@@ -35,7 +37,7 @@ def read_numbers(values: Any, name: str, error: type[Exception]) -> np.ndarray:
     """Return values as an array; raise error where they are text, objects, or rows of unequal length."""
     try:
         array = np.asarray(values)
-    except (ValueError, TypeError) as no:
+    except Exception as no:  # what is no array may raise anything
         pair = isinstance(values, tuple) and hasattr(values[0], "shape")  # such as images with their labels
         advice = f"try {name}[0]" if pair else f"expected rows of equal length ({no})"
         raise error(f"{name} are a {type(values).__name__} that is no array of numbers; {advice}.") from no
@@ -105,12 +107,17 @@ def check_split(split: Any) -> None:
 
 def check_latent(latent: np.ndarray, latent_size: int) -> np.ndarray:
     """Return latent as float32 unless it is anything but finite and (count, latent_size); then raise LatentError."""
-    latent = read_numbers(latent, "latent vectors", LatentError).astype(np.float32)
+    with np.errstate(over="ignore"):  # which ends as infinite
+        latent = read_numbers(latent, "latent vectors", LatentError).astype(np.float32)
     if latent.ndim != 2 or latent.shape[1] != latent_size:
         hint = "; try np.array(latent)[None]" if latent.shape == (latent_size,) else ""
         raise LatentError(f"latent vectors have shape {latent.shape}, expected (count, {latent_size}){hint}.")
     if not np.isfinite(latent).all():
         raise LatentError("latent vectors hold values that are not finite (NaN or infinite).")
+    if np.abs(latent).max(initial=0.0) > FARTHEST:
+        raise LatentError(
+            f"latent vectors reach {np.abs(latent).max():.3g}, expected draws of N(0, I), of 6 at the most."
+        )
     return latent
 
 
@@ -122,7 +129,7 @@ def check_labels(labels: Any, count: int | None = None, classes: int | None = No
     is_array = isinstance(labels, np.ndarray)
     try:
         labels = np.asarray(labels)
-    except (ValueError, TypeError) as no:
+    except Exception as no:  # what is no array may raise anything
         raise LabelError(f"labels are no list of whole numbers ({no}); expected one for each image.") from no
     wanted = f"{'' if count is None else f'{count} '}whole numbers"
     if labels.ndim != 1 or len(labels) != (len(labels) if count is None else count):
@@ -213,6 +220,18 @@ def check_points(error: type[Exception], least: int = 0, arrays: bool = False, *
             sizes[name] = array[0].size if array.ndim else 1
     if len(set(sizes.values())) > 1:
         raise error(f"{sizes} numbers in each element; expected as many in all.")
+
+
+def check_not_huge(error: type[Exception], **sets: Any) -> None:
+    """Raise error where numbers are so large that their squares cannot be added up."""
+    for name, points in sets.items():
+        if 0 in np.shape(points)[1:]:
+            raise error(f"{name} have shape {np.shape(points)}, expected one number or more in each element.")
+        most = np.nanmax(np.abs(read_numbers(points, name, error).astype(np.float64)), initial=0.0)
+        if HUGE < most < math.inf:
+            raise error(
+                f"{name} reach {most:.3g}, expected numbers below {HUGE:g}; rescale them, all sets by the same."
+            )
 
 
 def check_tokens(tokens: Any, vocabulary: int, error: type[Exception]) -> None:

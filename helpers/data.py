@@ -16,7 +16,7 @@ from scipy.special import expit
 from sklearn.datasets import load_digits as load_optical_digits
 from sklearn.model_selection import train_test_split
 
-from helpers.arguments import check_choice, check_seed, check_whole
+from helpers.arguments import check_choice, check_flags, check_seed, check_whole
 from helpers.book import surroundings
 from helpers.checks import (
     IMAGE_SHAPE,
@@ -30,6 +30,7 @@ from helpers.checks import (
     check_points,
     check_split,
 )
+from helpers.files import check_arrays
 from helpers.leaks import check_shared, tell_shared
 
 SPLIT_SEED = 20140612  # one for the whole book: every chapter and every seed tests on the same images
@@ -184,6 +185,7 @@ def read_mnist_file(path: str) -> dict[str, np.ndarray]:
 
     Raises MnistError where the path is not a readable .npz file of plain arrays with MNIST's four names.
     """
+    check_arrays(path, MnistError)
     expected = f"an .npz file with the arrays {', '.join(MNIST_SHAPES)}"
     try:
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
@@ -253,6 +255,7 @@ def make_batches(
     ArgumentError for a batch_size, seed or start that is no whole number, or too small.
     """
     check_whole(batch_size=batch_size)
+    check_flags(binary=binary)
     check_whole(0, 2**63 - 1, seed=seed)
     check_whole(0, start=0 if callable(start) else start)
     images, count = check_images(images), len(images)

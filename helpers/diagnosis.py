@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from helpers.arguments import check_same_length
+from helpers.arguments import check_kind, check_same_length
 from helpers.checks import ImageError, check_numbers, read_numbers
 
 KINDS = ("healthy", "discriminator winning", "collapsed", "not converged")
@@ -32,6 +32,7 @@ class SpreadRecorder(keras.callbacks.Callback):
     """
 
     def __init__(self, draw: Callable[[np.ndarray], np.ndarray], latent: np.ndarray, real: np.ndarray) -> None:
+        check_kind(Callable, "a function, such as gan.generate", draw=draw)
         check_numbers(ImageError, 2, real=real)
         check_same_length({"latent": latent, "real": real})
         super().__init__()

@@ -8,7 +8,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from helpers.arguments import check_alike, check_floats, check_whole
+from helpers.arguments import (
+    check_alike,
+    check_flags,
+    check_floats,
+    check_kind,
+    check_room,
+    check_same_rows,
+    check_whole,
+)
 from helpers.checks import IMAGE_SHAPE, LabelError, check_labels, check_latent
 from helpers.models import draw_latent
 from helpers.seeded import HELD_OUT_STEP, SeededModel
@@ -50,6 +58,7 @@ def flow_loss(guess: tf.Tensor, target: tf.Tensor, time: tf.Tensor) -> tf.Tensor
     check_floats(guess=guess, target=target)
     check_alike(guess=guess, target=target)
     check_floats((1,), 2, time=time)
+    check_same_rows(guess=guess, time=time)
     left = tf.maximum(1.0 - time, LEAST_LEFT)
     return tf.reduce_mean(tf.square((guess - target) / left))
 
@@ -59,6 +68,7 @@ def follow_euler(velocity: Velocity, state: tf.Tensor, steps: Any) -> tf.Tensor:
 
     velocity: of points and the time. steps: a whole number, or a tensor with one; call it inside a tf.function.
     """
+    check_kind(Callable, "a function of points and the time", velocity=velocity)
     check_floats(rank=2, state=state)
     _check_steps(steps)
     length = 1.0 / tf.cast(steps, tf.float32)
@@ -74,6 +84,7 @@ def follow_heun(velocity: Velocity, state: tf.Tensor, steps: Any) -> tf.Tensor:
     The last step is Euler's, since at time 1 the velocity of a guess of the end is zero over zero. So it asks for
     2 * steps - 1 velocities. Source: Karras et al. 2022, algorithm 1.
     """
+    check_kind(Callable, "a function of points and the time", velocity=velocity)
     check_floats(rank=2, state=state)
     _check_steps(steps)
     length = 1.0 / tf.cast(steps, tf.float32)
@@ -103,7 +114,8 @@ class FlowMatching(SeededModel):
     door = SimpleNamespace(input_shape=(None, *IMAGE_SHAPE))  # of what fit() may be given; the network sees it flat
 
     def __init__(self, network: keras.Model, seed: int = 0, classes: int = 0) -> None:
-        check_whole(0, classes=classes)
+        check_kind(keras.Model, "a network such as networks.build_dense_flow()", network=network)
+        check_whole(0, 1_000, classes=classes)
         super().__init__({"network": network}, ("loss",), seed)
         self.classes, self.latent_size = classes, PIXELS
 
@@ -154,6 +166,8 @@ class FlowMatching(SeededModel):
         more; heun: by Heun's method, with two networks a step in the place of one. Raises LatentError, LabelError,
         StepError.
         """
+        check_whole(error=StepError, steps=steps)
+        check_flags(heun=heun)
         latent, count = check_latent(latent, self.latent_size), len(latent)
         if self.classes and labels is None:
             labels = np.arange(count) % self.classes
@@ -167,6 +181,8 @@ class FlowMatching(SeededModel):
 
     def sample(self, count: int, seed: int) -> np.ndarray:
         """Return images, (count, 28, 28, 1), of latent vectors drawn from N(0, I) with this seed."""
+        check_whole(count=count)
+        check_room(count, PIXELS)
         return self.generate(draw_latent(count, self.latent_size, seed))
 
     def get_config(self) -> dict[str, Any]:

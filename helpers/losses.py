@@ -7,7 +7,7 @@ import math
 
 import tensorflow as tf
 
-from helpers.arguments import check_alike, check_floats
+from helpers.arguments import check_alike, check_floats, check_spread
 
 
 def kl_to_standard_normal(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
@@ -40,6 +40,7 @@ def normal_log_density(values: tf.Tensor, mean: tf.Tensor, log_variance: tf.Tens
     values, mean, log_variance: (..., latent), broadcast against each other. Returns (...).
     """
     check_floats(values=values, mean=mean, log_variance=log_variance)
+    check_spread(values=values, mean=mean, log_variance=log_variance)
     squared_error = tf.square(values - mean) * tf.exp(-log_variance)
     return -0.5 * tf.reduce_sum(squared_error + log_variance + math.log(2.0 * math.pi), axis=-1)
 
@@ -52,6 +53,7 @@ def reparameterise(mean: tf.Tensor, log_variance: tf.Tensor, noise: tf.Tensor) -
     """
     check_floats(mean=mean, log_variance=log_variance, noise=noise)
     check_alike(mean=mean, log_variance=log_variance)
+    check_spread(mean=mean, noise=noise)
     return mean + tf.exp(0.5 * log_variance) * noise
 
 

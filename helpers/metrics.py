@@ -8,7 +8,15 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.svm import SVC
 
 from helpers.arguments import check_positive, check_whole
-from helpers.checks import ROUNDING, ImageError, check_labels, check_numbers, check_pictures, check_points
+from helpers.checks import (
+    ROUNDING,
+    ImageError,
+    check_labels,
+    check_not_huge,
+    check_numbers,
+    check_pictures,
+    check_points,
+)
 
 
 class SampleSizeError(ValueError):
@@ -26,6 +34,8 @@ def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
     distances at one count compare. Raises SampleSizeError, FeatureError. Source: Heusel et al. 2017, section 3.
     """
     check_numbers(FeatureError, 1, real=real, fake=fake)
+    check_not_huge(FeatureError, real=real, fake=fake)
+    _check_dimensions(real)
     real, fake = _check_pair(real, fake, minimum=np.shape(real)[-1] + 1)
     real_covariance, fake_covariance = np.cov(real, rowvar=False), np.cov(fake, rowvar=False)
     # The trace of sqrt(A B) is that of the symmetric sqrt(sqrt(A) B sqrt(A)), which needs no complex numbers.
@@ -45,6 +55,7 @@ def tell_apart(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> float:
     Source: Lopez-Paz and Oquab 2017, with the area in the place of the accuracy.
     """
     check_numbers(FeatureError, 1, real=real, fake=fake)
+    check_not_huge(FeatureError, real=real, fake=fake)
     check_whole(0, 2**32 - 1, seed=seed)
     real, fake = (np.reshape(images, (len(images), -1)) for images in (real, fake))
     real, fake = _check_pair(real, fake, minimum=10)
@@ -60,6 +71,7 @@ def measure_coverage(real: np.ndarray, fake: np.ndarray, neighbours: int = 5) ->
     Source: Naeem et al. 2020, section 3.2.
     """
     check_numbers(FeatureError, real=real, fake=fake)
+    check_not_huge(FeatureError, real=real, fake=fake)
     check_whole(neighbours=neighbours)
     real, fake = _check_pair(real, fake, minimum=neighbours + 1)
     radii = NearestNeighbors(n_neighbors=neighbours).fit(real).kneighbors()[0][:, -1]  # (count,)
@@ -135,6 +147,7 @@ def find_nearest(images: np.ndarray, references: np.ndarray) -> tuple[np.ndarray
     images, references: (count, ...), one or more of each, of as many pixels. Raises FeatureError.
     """
     check_points(FeatureError, 1, images=images, references=references)
+    check_not_huge(FeatureError, images=images, references=references)
     flat_images, flat_references = (np.reshape(array, (len(array), -1)) for array in (images, references))
     return pairwise_distances_argmin_min(flat_images, flat_references)
 
@@ -148,6 +161,7 @@ def measure_memorisation(images: np.ndarray, train: np.ndarray, held_out: np.nda
     three samples of Meehan et al. 2020. Raises SampleSizeError, FeatureError.
     """
     check_points(FeatureError, images=images, train=train, held_out=held_out, fresh=fresh)
+    check_not_huge(FeatureError, images=images, train=train, held_out=held_out, fresh=fresh)
     given = {"images": images, "train": train, "held_out": held_out, "fresh": fresh}
     if empty := [name for name, some in given.items() if not len(some)]:
         raise SampleSizeError(f"{' and '.join(empty)}: no image; give one or more, a hundred for a number to trust.")
@@ -174,6 +188,13 @@ def _check_pair(real: np.ndarray, fake: np.ndarray, minimum: int) -> tuple[np.nd
             f"{len(real)} real and {len(fake)} fake examples; expected as many of each, {minimum} or more."
         )
     return real, fake
+
+
+def _check_dimensions(features: np.ndarray) -> None:
+    if np.ndim(features) == 2 and np.shape(features)[1] < 2:
+        raise FeatureError(
+            f"features have shape {np.shape(features)}, expected (count, dimensions), 2 or more of them."
+        )
 
 
 def _check_binary(images: np.ndarray) -> None:

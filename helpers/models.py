@@ -8,11 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import losses
-from helpers.arguments import check_positive, check_seed, check_whole
+from helpers.arguments import check_kind, check_positive, check_room, check_seed, check_whole
 from helpers.checks import check_batch, check_images, check_labels, check_latent
 from helpers.seeded import HELD_OUT_STEP, PairedOptimizers, SeededModel
 
 EVALUATION_STREAM = 1
+PIXELS = 28 * 28
 Network = Callable[..., tf.Tensor]  # of a batch, and of training=True or False
 
 
@@ -39,6 +40,7 @@ class GAN(SeededModel):
         penalty_weight: float = 0.0,
     ) -> None:
         check_positive(zero=True, penalty_weight=penalty_weight)
+        _check_networks(generator=generator, discriminator=discriminator)
         networks = {"generator": generator, "discriminator": discriminator}
         super().__init__(networks, ("d_loss", "g_loss", "d_real", "d_fake", "loss"), seed)
         self.penalty_weight, self.latent_size = penalty_weight, generator.input_shape[-1]
@@ -58,6 +60,8 @@ class GAN(SeededModel):
         self, generator_optimizer: keras.Optimizer, discriminator_optimizer: keras.Optimizer, **options: Any
     ) -> None:
         """Set the two optimisers; options go to keras.Model.compile."""
+        check_kind(keras.Optimizer, "an optimiser", generator_optimizer=generator_optimizer)
+        check_kind(keras.Optimizer, "an optimiser", discriminator_optimizer=discriminator_optimizer)
         super().compile(PairedOptimizers(generator_optimizer, discriminator_optimizer), **options)
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         generator_optimizer.build(self.generator.trainable_variables)
@@ -114,6 +118,8 @@ class GAN(SeededModel):
 
     def sample(self, count: int, seed: int) -> np.ndarray:
         """Return images, (count, 28, 28, 1), of latent vectors drawn from N(0, I) with this seed."""
+        check_whole(count=count)
+        check_room(count, PIXELS)
         return self.generate(draw_latent(count, self.latent_size, seed))
 
     def get_config(self) -> dict[str, Any]:
@@ -196,6 +202,7 @@ class VAE(SeededModel):
 
     def __init__(self, encoder: keras.Model, decoder: keras.Model, seed: int = 0, kl_weight: float = 1.0) -> None:
         check_positive(zero=True, kl_weight=kl_weight)
+        _check_networks(encoder=encoder, decoder=decoder)
         super().__init__({"encoder": encoder, "decoder": decoder}, ("loss", "reconstruction", "kl"), seed)
         self.kl_weight, self.latent_size = kl_weight, decoder.input_shape[-1]
 
@@ -260,6 +267,8 @@ class VAE(SeededModel):
 
     def sample(self, count: int, seed: int) -> np.ndarray:
         """Return the pixel probabilities, (count, 28, 28, 1), of latent vectors drawn from N(0, I) with this seed."""
+        check_whole(count=count)
+        check_room(count, PIXELS)
         return self.decode(draw_latent(count, self.latent_size, seed))
 
     def log_weights(
@@ -274,6 +283,8 @@ class VAE(SeededModel):
         check_whole(samples=samples, batch_size=batch_size, draws_at_once=draws_at_once)
         check_whole(0, 2**31 - 1, seed=seed)
         images = check_images(images, binary=True)
+        check_room(samples, len(images))
+        check_room(min(samples, draws_at_once), min(batch_size, len(images)), PIXELS)
         weights = np.empty((samples, len(images)), np.float32)
         for start in range(0, len(images), batch_size):
             batch = tf.constant(images[start : start + batch_size])
@@ -304,5 +315,10 @@ def draw_latent(count: int, latent_size: int, seed: int) -> np.ndarray:
     Raises ArgumentError for sizes that are not 1 or more, and for a seed below 0.
     """
     check_whole(count=count, latent_size=latent_size)
+    check_room(count, latent_size)
     check_seed(seed)
     return np.random.default_rng(seed).standard_normal((count, latent_size), dtype=np.float32)
+
+
+def _check_networks(**networks: keras.Model) -> None:
+    check_kind(keras.Model, "a network, such as networks.build_dense_generator(16)", **networks)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from helpers.arguments import check_whole, check_widths
+from helpers.arguments import MOST_BLOCKS, MOST_CHANNELS, MOST_UNITS, check_flags, check_kind, check_whole, check_widths
 from helpers.book import surroundings
 from helpers.checks import IMAGE_SHAPE
 
@@ -15,7 +15,7 @@ NEGATIVE_SLOPE = 0.2  # of the leaky ReLU; Radford et al. 2016
 
 def build_classifier(feature_size: int = 64) -> keras.Model:
     """Return a digit classifier, (batch, 28, 28, 1) -> (batch, 10) logits, with a layer named "features"."""
-    check_whole(feature_size=feature_size)
+    check_whole(1, MOST_UNITS, feature_size=feature_size)
     surroundings.check_keras("backend", "image_data_format")
     return keras.Sequential(
         [
@@ -32,6 +32,7 @@ def build_classifier(feature_size: int = 64) -> keras.Model:
 
 def build_feature_extractor(classifier: keras.Model) -> keras.Model:
     """Return the part of a classifier that ends at its features: (batch, 28, 28, 1) -> (batch, feature_size)."""
+    check_kind(keras.Model, "a network of networks.build_classifier", classifier=classifier)
     return keras.Model(classifier.inputs[0], classifier.get_layer("features").output, name="feature_extractor")
 
 
@@ -43,8 +44,9 @@ def build_dense_generator(
     It draws logits at half the size; enlarged before the sigmoid they give smooth strokes with sharp edges, where
     pixels drawn one by one leave speckles. batch_norm: normalise each hidden layer over the batch.
     """
-    check_whole(latent_size=latent_size)
+    check_whole(1, MOST_UNITS, latent_size=latent_size)
     check_widths(widths)
+    check_flags(batch_norm=batch_norm)
     surroundings.check_keras("backend", "image_data_format")
     network = keras.Sequential([keras.Input((latent_size,))], name="generator")
     for width in widths:
@@ -75,7 +77,8 @@ def build_convolutional_generator(latent_size: int, channels: int = 32) -> keras
 
     It ends as the dense one does: logits at half the size, enlarged before the sigmoid.
     """
-    check_whole(latent_size=latent_size, channels=channels)
+    check_whole(1, MOST_UNITS, latent_size=latent_size)
+    check_whole(1, MOST_CHANNELS, channels=channels)
     surroundings.check_keras("backend", "image_data_format")
     return keras.Sequential(
         [
@@ -97,7 +100,7 @@ def build_convolutional_generator(latent_size: int, channels: int = 32) -> keras
 
 def build_convolutional_discriminator(channels: int = 32) -> keras.Model:
     """Return a convolutional discriminator, (batch, 28, 28, 1) -> (batch, 1) logits."""
-    check_whole(channels=channels)
+    check_whole(1, MOST_CHANNELS, channels=channels)
     surroundings.check_keras("backend", "image_data_format")
     return keras.Sequential(
         [
@@ -118,7 +121,7 @@ def build_convolutional_discriminator(channels: int = 32) -> keras.Model:
 
 def build_dense_encoder(latent_size: int, widths: Sequence[int] = (400, 200)) -> keras.Model:
     """Return a dense encoder, (batch, 28, 28, 1) -> mean and log-variance of q(z | x), (batch, latent_size) each."""
-    check_whole(latent_size=latent_size)
+    check_whole(1, MOST_UNITS, latent_size=latent_size)
     check_widths(widths)
     images = keras.Input(IMAGE_SHAPE)
     hidden = layers.Flatten()(images)  # (batch, 784)
@@ -131,7 +134,7 @@ def build_dense_encoder(latent_size: int, widths: Sequence[int] = (400, 200)) ->
 
 def build_dense_decoder(latent_size: int, widths: Sequence[int] = (200, 400)) -> keras.Model:
     """Return a dense decoder, (batch, latent_size) -> (batch, 28, 28, 1) logits of Bernoulli pixels."""
-    check_whole(latent_size=latent_size)
+    check_whole(1, MOST_UNITS, latent_size=latent_size)
     check_widths(widths)
     network = keras.Sequential([keras.Input((latent_size,))], name="decoder")
     for width in widths:
@@ -148,8 +151,9 @@ def build_dense_flow(told: int = 12, width: int = 384, blocks: int = 2) -> keras
     nothing (He et al. 2016, Goyal et al. 2017). The network ends as the dense generator does: logits at half the size,
     enlarged before the bound.
     """
-    check_whole(0, told=told, blocks=blocks)
-    check_whole(width=width)
+    check_whole(0, MOST_UNITS, told=told)
+    check_whole(0, MOST_BLOCKS, blocks=blocks)
+    check_whole(1, MOST_UNITS, width=width)
     surroundings.check_keras("backend", "image_data_format")
     inputs = keras.Input((PIXELS + told,))
     hidden = layers.Dense(width)(inputs)  # (batch, width)
@@ -164,6 +168,7 @@ def build_dense_flow(told: int = 12, width: int = 384, blocks: int = 2) -> keras
 
 def give_each_class_a_logit(discriminator: keras.Model, classes: int = 10) -> keras.Model:
     """Return a discriminator with its last layer, of one logit, replaced by a new one with a logit for each class."""
-    check_whole(classes=classes)
+    check_kind(keras.Model, "a network such as build_dense_discriminator()", discriminator=discriminator)
+    check_whole(1, MOST_UNITS, classes=classes)
     logits = layers.Dense(classes)(discriminator.layers[-2].output)  # (batch, classes)
     return keras.Model(discriminator.inputs[0], logits, name=discriminator.name)

@@ -16,7 +16,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers.arguments import ArgumentError, check_positive, check_same_length, check_whole
+from helpers.arguments import ArgumentError, check_kind, check_positive, check_same_length, check_whole
 from helpers.checks import (
     ImageError,
     LabelError,
@@ -67,6 +67,8 @@ def use_book_style() -> None:
 
 def show_images(ax: Axes, images: np.ndarray, columns: int, label: str | None = None) -> Axes:
     """Draw images, (count, 28, 28, 1) in [0, 1], as a grid of so many columns, with a small label above."""
+    _check_axes(ax)
+    check_kind(str | None, "a text, or None", label=label)
     ax.imshow(tile_images(images, columns), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
     ax.set_axis_off()
     if label:
@@ -76,6 +78,7 @@ def show_images(ax: Axes, images: np.ndarray, columns: int, label: str | None = 
 
 def show_rows(ax: Axes, rows: Mapping[str, np.ndarray]) -> Axes:
     """Draw rows of images, {name: (count, 28, 28, 1)}, one under the other, each with its name at the left."""
+    _check_axes(ax)
     _check_rows(rows)
     mosaic = tile_images(np.concatenate(list(rows.values())), columns=len(next(iter(rows.values()))))
     ax.imshow(mosaic, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
@@ -91,7 +94,9 @@ def plot_curves(
     ax: Axes, curves: Mapping[str, Sequence[float]], x: Sequence[float] | np.ndarray, xlabel: str, ylabel: str
 ) -> Axes:
     """Draw curves, {name: values}, over x, told apart by colour and line style."""
-    check_same_length({"x": x, **curves})
+    _check_axes(ax)
+    _check_curves(curves, x)
+    check_kind(str, "a text", xlabel=xlabel, ylabel=ylabel)
     for style, (name, values) in zip(itertools.cycle(("-", "--", ":", "-.")), curves.items(), strict=False):
         ax.plot(x, values, style, label=name)
     ax.set_xlabel(xlabel)
@@ -102,6 +107,7 @@ def plot_curves(
 
 def label_lines(ax: Axes, gap: float = 1.2) -> Axes:
     """Write each line's name at its end, in its colour, instead of a legend; names stand gap lines of text apart."""
+    _check_axes(ax)
     check_positive(gap=gap)
     lines = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
     ends = [np.column_stack(line.get_data())[np.isfinite(line.get_ydata())][-1] for line in lines]
@@ -133,6 +139,7 @@ def plot_latent_plane(ax: Axes, latent: np.ndarray, labels: np.ndarray) -> Axes:
 
     The points come in an order of chance, so that no digit covers another.
     """
+    _check_axes(ax)
     check_numbers(LatentError, arrays=True, latent=latent)
     check_latent(latent, 2)
     check_numbers(LabelError, arrays=True, labels=labels)
@@ -162,6 +169,7 @@ def plot_latent_plane(ax: Axes, latent: np.ndarray, labels: np.ndarray) -> Axes:
 def describe_digits(labels: np.ndarray) -> str:
     """Return in words how many of each digit there are, for alternative texts: "3 digits: 2 zeros, 1 six"."""
     check_labels(labels, classes=len(DIGIT_NAMES))
+    _check_whole_type(labels)
     counts = np.bincount(labels, minlength=10)
     plurals = ("sixes" if name == "six" else f"{name}s" for name in DIGIT_NAMES)
     names = zip(counts, DIGIT_NAMES, plurals, strict=True)
@@ -191,11 +199,33 @@ def reduce_colours(figure: Figure, colours: int = 16) -> Image.Image:
 
     A grid of grey images takes a third of the bytes so: a chapter holds two megabytes.
     """
+    check_kind(Figure, "a figure of matplotlib", figure=figure)
     check_whole(1, 256, colours=colours)
     figure.canvas.draw()
     pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]  # of Agg's canvas
     plt.close(figure)
     return Image.fromarray(pixels).quantize(colours, method=Image.Quantize.MAXCOVERAGE)
+
+
+def _check_axes(ax: Axes) -> None:
+    check_kind(Axes, "axes to draw on, such as plt.gca()", ax=ax)
+
+
+def _check_whole_type(labels: np.ndarray) -> None:
+    if len(labels) and np.asarray(labels).dtype.kind not in "iu":
+        raise LabelError(
+            f"labels have type {np.asarray(labels).dtype}, expected int64; try np.array(labels).astype(int)."
+        )
+
+
+def _check_curves(curves: Mapping[str, Sequence[float]], x: Sequence[float] | np.ndarray) -> None:
+    check_kind(Mapping, "{name: values}", curves=curves)
+    if not curves:
+        raise ArgumentError("no curves, expected {name: values}, one or more.")
+    check_same_length({"x": x, **{str(name): values for name, values in curves.items()}})
+    for name, values in {**curves, "x": x}.items():
+        if np.ndim(read_numbers(values, str(name), ArgumentError)) != 1:
+            raise ArgumentError(f"{name} has shape {np.shape(values)}, expected a list of numbers.")
 
 
 def _check_rows(rows: Mapping[str, np.ndarray]) -> None:

@@ -1,5 +1,6 @@
 """One scorecard for samples of any model: a classifier that knows digits, and the test digits to compare with."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -9,9 +10,11 @@ from helpers import data, metrics, networks
 from helpers.arguments import check_choice
 from helpers.book.bands import find_results
 from helpers.checks import ImageError, check_digits, check_images, check_numbers
+from helpers.files import check_arrays
 
 # Trained by the study `measures`, whose record says what each measure sees and what it lets pass.
 WEIGHTS = {"scikit-learn digits": "classifier_digits.npz", "MNIST": "classifier_mnist.npz"}
+LARGEST_WEIGHT = 1e3  # those of the book are below 3
 MOST = 2_000  # images in a score: two sets of them are told apart in seconds
 
 
@@ -83,6 +86,24 @@ def load_classifier(name: str) -> keras.Model:
     """
     check_choice(WEIGHTS.values(), name=name)
     classifier = networks.build_classifier()
+    _check_weights(find_results() / "weights" / name, classifier)
     with np.load(find_results() / "weights" / name) as file:
         classifier.set_weights([file[key] for key in file.files])
     return classifier
+
+
+def _check_weights(path: Path, network: keras.Model) -> None:
+    """Raise ScorerError unless a file holds an array of the right shape, and finite, for each weight of a network."""
+    check_arrays(path, ScorerError)
+    try:
+        with np.load(path) as file:
+            found = [file[name] for name in file.files]
+    except Exception as error:  # zipfile has many for bytes of chance
+        raise ScorerError(f"{path} cannot be read ({error}); install the book's helpers again.") from error
+    shapes, expected = [one.shape for one in found], [one.shape for one in network.get_weights()]
+    if shapes != expected or not all(_are_weights(one) for one in found):
+        raise ScorerError(f"{path} holds no weights of this classifier; install the book's helpers again.")
+
+
+def _are_weights(array: np.ndarray) -> bool:
+    return array.dtype in (np.float16, np.float32) and bool((np.abs(array) < LARGEST_WEIGHT).all())

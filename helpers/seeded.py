@@ -1,5 +1,6 @@
 """What the GAN and the VAE share as models of Keras: noise from (seed, step), means over images, promises kept."""
 
+from collections.abc import Mapping, Set
 from typing import Any
 
 import keras
@@ -104,6 +105,7 @@ class SeededModel(keras.Model):
             images, labels, weights = keras.utils.unpack_x_y_sample_weight(images.element_spec)
         if weights is not None:
             raise ModelError("weights of examples or classes, expected none; repeat the images that should count more.")
+        _check_fit_for_keras(images)
         if hasattr(images, "shape") or isinstance(images, list | tuple):
             check_batch(images, labels, getattr(self, self.seen_by).input_shape[1:], self.classes)
         # a generator does not tell; the step looks at what it yields
@@ -145,6 +147,14 @@ class SeededModel(keras.Model):
             )
         if isinstance(callback, keras.callbacks.BackupAndRestore) and callback.save_freq != "epoch":
             raise ModelError("BackupAndRestore within an epoch takes steps of it twice; leave save_freq at 'epoch'.")
+
+
+def _check_fit_for_keras(images: Any) -> None:
+    if hasattr(images, "shape"):
+        return
+    wrong = isinstance(images, str | bytes | Mapping | Set | range)
+    if wrong or not (hasattr(images, "__iter__") or hasattr(images, "__getitem__")):
+        raise ImageError(f"images are a {type(images).__name__}, expected an array or a stream of them: fit(images).")
 
 
 class PairedOptimizers(keras.optimizers.Optimizer):

@@ -92,6 +92,8 @@ class StateFile:
                 packed = stream.read(2) in (b"PK", b"")  # as a .npz begins, or cut off at once
                 with zipfile.ZipFile(stream) as members:
                     names = members.namelist()
+                    if sum(one.file_size for one in members.infolist()) > place.stat().st_size:  # states are not packed
+                        raise ValueError("it claims more bytes than it holds")
                     # To their ends, where they are compared with their checksums
                     contents = {name: members.read(name) for name in names if "made_with.npy" in names}
         except OSError as error:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import data, flow, models
-from helpers.arguments import check_epochs, check_positive, check_whole
+from helpers.arguments import check_epochs, check_kind, check_positive, check_whole
 from helpers.checkpoints import (  # noqa: F401  here a reader of training looks for them
     Checkpoint,
     CheckpointError,
@@ -145,6 +145,7 @@ class SampleRecorder(keras.callbacks.Callback):
     """
 
     def __init__(self, draw: Callable[[np.ndarray], np.ndarray], latent: np.ndarray, epochs: Iterable[int]) -> None:
+        check_kind(Callable, "a function, such as gan.generate", draw=draw)
         check_epochs(epochs)
         super().__init__()
         self.draw, self.latent, self.epochs = draw, latent, frozenset(epochs)

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from helpers.arguments import check_whole
+from helpers.arguments import MOST_BLOCKS, MOST_UNITS, check_flags, check_kind, check_whole
 from helpers.checks import check_tokens
 
 
@@ -47,6 +47,7 @@ def apply_block(
     Its attention layers are called NAME_self and NAME_cross. Raises TransformerError unless heads divide the width.
     Source: Vaswani et al. 2017; the norm comes before each part as in Radford et al. 2019.
     """
+    check_flags(causal=causal)
     _check_sizes(heads=max(heads, 1) if isinstance(heads, int) else heads)  # others than whole numbers
     width = x.shape[-1]
     if heads < 1 or width % heads:
@@ -70,7 +71,9 @@ def build_decoder_only(
 
     positions: up to length. causal=False takes the mask away, so that each position sees the whole sequence.
     """
-    _check_sizes(vocabulary=vocabulary, length=length, width=width, blocks=blocks)
+    _check_sizes(vocabulary=vocabulary, length=length, width=width)
+    _check_blocks(blocks)
+    check_flags(causal=causal)
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     x = _apply_stack(tokens, vocabulary, length, width, heads, blocks, causal=causal, name="decoder")
     return keras.Model(tokens, layers.Dense(vocabulary, name="logits")(x), name="decoder_only")
@@ -83,7 +86,8 @@ def build_encoder_only(
 
     Each position sees the whole sequence; vectors for other uses are the output of its layer "encoder_norm".
     """
-    _check_sizes(vocabulary=vocabulary, length=length, width=width, blocks=blocks)
+    _check_sizes(vocabulary=vocabulary, length=length, width=width)
+    _check_blocks(blocks)
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     x = _apply_stack(tokens, vocabulary, length, width, heads, blocks, causal=False, name="encoder")
     return keras.Model(tokens, layers.Dense(vocabulary, name="logits")(x), name="encoder_only")
@@ -97,7 +101,8 @@ def build_encoder_decoder(
     The encoder sees the whole source, the decoder its own tokens so far and all that the encoder makes of the source.
     """
     _check_sizes(vocabulary=vocabulary, source_length=source_length, length=length)
-    _check_sizes(width=width, blocks=blocks)
+    _check_sizes(width=width)
+    _check_blocks(blocks)
     source, tokens = (keras.Input((None,), dtype="int32", name=name) for name in ("source", "tokens"))
     memory = _apply_stack(source, vocabulary, source_length, width, heads, blocks, causal=False, name="encoder")
     x = _apply_stack(tokens, vocabulary, length, width, heads, blocks, causal=True, memory=memory, name="decoder")
@@ -106,6 +111,8 @@ def build_encoder_decoder(
 
 def find_attention(model: keras.Model, inputs: Any) -> dict[str, tf.Tensor]:
     """Return the attention weights of a model, {layer: (batch, heads, positions, positions seen)}; they sum to one."""
+    check_kind(keras.Model, "a model of build_decoder_only and the like", TransformerError, model=model)
+    _check_inputs(model, inputs)
     attending = [layer for layer in model.layers if isinstance(layer, layers.MultiHeadAttention)]
     return keras.Model(model.input, {layer.name: layer.output[1] for layer in attending})(inputs)
 
@@ -118,6 +125,7 @@ def build_generator(model: keras.Model) -> Callable[..., np.ndarray]:
     traced here, for all shapes. Raises TransformerError where start is 0, or start + count exceeds the length of the
     model by more than one: the last token need not be read.
     """
+    _check_transformer(model, "decoder_positions")
     length, reads_source = model.get_layer("decoder_positions").length, len(model.inputs) == 2
     if reads_source:
         memory = model.get_layer("encoder_norm").output
@@ -155,7 +163,32 @@ def build_generator(model: keras.Model) -> Callable[..., np.ndarray]:
 
 
 def _check_sizes(**sizes: int) -> None:
-    check_whole(error=TransformerError, **sizes)
+    check_whole(1, MOST_UNITS, TransformerError, **sizes)
+
+
+def _check_blocks(blocks: int) -> None:
+    check_whole(1, MOST_BLOCKS, TransformerError, blocks=blocks)
+
+
+def _check_inputs(model: keras.Model, inputs: Any) -> None:
+    """Raise TransformerError unless inputs are tokens, for an encoder-decoder a pair of source and tokens."""
+    both = inputs if len(model.inputs) == 2 and isinstance(inputs, list | tuple) else [inputs]
+    if len(both) != len(model.inputs):
+        raise TransformerError(f"inputs for {len(both)} of {len(model.inputs)} parts, expected [source, tokens].")
+    for layer, tokens in zip(("encoder", "decoder") if len(both) == 2 else (None,), both, strict=True):
+        names = [one.name for one in model.layers if isinstance(one, layers.Embedding)]
+        part = model.get_layer(f"{layer}_embedding" if layer else names[0])
+        check_tokens(tokens, part.input_dim, TransformerError)
+        longest = model.get_layer(part.name.replace("embedding", "positions")).length
+        if not 1 <= np.shape(tokens)[1] <= longest:
+            raise TransformerError(f"tokens have shape {np.shape(tokens)}, expected (batch, 1 to {longest}).")
+
+
+def _check_transformer(model: Any, name: str) -> None:
+    """Raise TransformerError unless a model is of this module, and has a layer of that name."""
+    check_kind(keras.Model, "a model of build_decoder_only and the like", TransformerError, model=model)
+    if name not in [layer.name for layer in model.layers]:
+        raise TransformerError(f"{model.name} has no layer {name!r}, expected a model that was built here.")
 
 
 def _check_source(source: Any, count: int, model: keras.Model) -> None:

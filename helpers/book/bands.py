@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from helpers.arguments import check_choice, check_flags, check_kind, check_whole, tell
 from helpers.book import full_runs, verdicts
+from helpers.checks import check_not_huge, check_numbers, read_numbers
+from helpers.files import check_json
 
 CONTENT, CONFIDENCE = 0.99, 0.95  # a band holds 99 % of runs with 95 % confidence, if runs are normal
 MINIMUM_SEEDS = {"quick": 10, "full": 3}  # by profile; fewer make a band wider
@@ -49,10 +52,15 @@ class Reference:
     """
 
     def __init__(self, chapter: str, profile: str) -> None:
+        check_kind(str, "a chapter's name", BandError, chapter=chapter)
+        check_choice(MINIMUM_SEEDS, profile=profile)
         self.chapter, self.minimum = chapter, MINIMUM_SEEDS[profile]
         path = find_results() / "bands" / f"{profile}.json"
+        check_json(path, BandError)
         chapters = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        check_kind(dict, "chapters by name", BandError, chapters=chapters)
         self.stored = chapters.get(chapter, {})
+        _check_stored(self.stored, f"{path}: {chapter}")
         self.metrics = self.stored.get("metrics", {})
         self.reports: list[dict[str, Any]] = []
 
@@ -63,6 +71,8 @@ class Reference:
         values; a band that was formed otherwise, because the chapter has changed since, counts as none. A result
         outside its band, or without one, is printed and not raised, so that a learner's Run all goes on.
         """
+        _check_report(metric, value, worse, log)
+        check_kind(str, "a text", BandError, unit=unit)
         self.reports.append(
             {"kind": "verdict", "metric": metric, "value": float(value), "unit": unit, "worse": worse, "log": log}
         )
@@ -71,6 +81,7 @@ class Reference:
 
     def excludes(self, metric: str, value: float, *, worse: str, log: bool = False) -> bool:
         """Return whether the metric has a band and value, such as that of a broken model, lies outside it."""
+        _check_report(metric, value, worse, log)
         self.reports.append({"kind": "held", "metric": metric, "value": float(value)})
         band = self.find_band(metric, worse, log)
         return band is not None and band.judge(value) != WITHIN
@@ -129,11 +140,16 @@ def form_band(values: ArrayLike, worse: str, log: bool = False, minimum: int = M
     values. Raises BandError.
     Source: Howe 1969 for two sides; the noncentral t distribution for one.
     """
+    _check_worse(worse)
+    check_whole(2, error=BandError, minimum=minimum)
+    check_flags(log=log)
+    check_numbers(BandError, values=values)
+    check_not_huge(BandError, values=values)
     values = np.asarray(values, np.float64)
     if worse not in WORSE:
         raise BandError(f"worse is {worse!r}; expected one of {', '.join(WORSE)}.")
     if values.ndim != 1 or len(values) < minimum or not np.isfinite(values).all() or (log and values.min() <= 0):
-        raise BandError(f"{values.tolist()}: expected {minimum} or more finite values, positive for a log band.")
+        raise BandError(f"{tell(values.tolist())}: expected {minimum} or more finite values, positive for a log band.")
     scaled = np.log(values) if log else values
     reach = scaled.std(ddof=1) * find_tolerance_factor(len(values), two_sided=worse == "either")
     if np.ptp(scaled) == 0.0:  # a part of the run that no seed changes; other machines still round differently
@@ -150,6 +166,33 @@ def find_tolerance_factor(count: int, two_sided: bool) -> float:
         return stats.nct.ppf(CONFIDENCE, count - 1, quantile * math.sqrt(count)) / math.sqrt(count)
     quantile = stats.norm.ppf((1 + CONTENT) / 2)
     return quantile * math.sqrt((count - 1) * (1 + 1 / count) / stats.chi2.ppf(1 - CONFIDENCE, count - 1))
+
+
+def _check_stored(stored: Any, where: str) -> None:
+    """Raise BandError unless what is stored of a chapter is as tools/measure.py has written it."""
+    metrics = stored.get("metrics", {}) if isinstance(stored, dict) else None
+    right = isinstance(metrics, dict) and (not stored or {"machine", "date"} <= stored.keys())
+    right = right and ("cpu" in stored["machine"] if isinstance(stored.get("machine"), dict) else True)
+    for record in metrics.values() if isinstance(metrics, dict) else ():
+        forms = {"worse": str, "log": bool, "values": list}
+        right = right and isinstance(record, dict)
+        right = right and all(isinstance(record.get(name), form) for name, form in forms.items())
+    if not right:
+        raise BandError(f"{where}: no bands as `make bands` writes them; restore the file, or measure them again.")
+
+
+def _check_worse(worse: Any) -> None:
+    if not (isinstance(worse, str) and worse in WORSE):
+        raise BandError(f"worse is {tell(worse)}; expected one of {', '.join(WORSE)}.")
+
+
+def _check_report(metric: Any, value: Any, worse: Any, log: Any) -> None:
+    """Raise BandError unless a value is a number, which need not be finite, of a metric with a name."""
+    check_kind(str, "a text", BandError, metric=metric)
+    _check_worse(worse)
+    check_flags(log=log)
+    if np.ndim(read_numbers(value, "value", BandError)):
+        raise BandError(f"value is {tell(value)}, expected a number.")
 
 
 def find_results() -> Path:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from helpers.arguments import check_kind
+
 LIST = Path(__file__).with_name("static") / "topics.txt"
 PLAIN = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-", "\u2026": "..."}
@@ -30,6 +32,7 @@ def load_topics(texts: Iterable[str] | None = None) -> list[str]:
         from pydoc_data.topics import topics  # half a megabyte, for whom it is asked
 
         texts = topics.values()
+    check_kind(Iterable, "a list of texts", CorpusError, texts=texts)
     found = {find_digest(paragraph): paragraph for text in texts for paragraph in split_paragraphs(text)}
     listed = LIST.read_text(encoding="utf-8").split()
     missing = [digest for digest in listed if digest not in found]
@@ -43,6 +46,7 @@ def load_topics(texts: Iterable[str] | None = None) -> list[str]:
 
 def split_paragraphs(text: str) -> list[str]:
     """Return the paragraphs of a text, each in one line, with plain quotation marks and dashes."""
+    check_kind(str, "a text", CorpusError, text=text)
     return [" ".join(part.split()).translate(PLAIN) for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from helpers.arguments import check_kind, check_path
+
 FOLDER = Path(__file__).parent.parent / "datasets"
 GERMAN_CREDIT_SHA256 = "2c0bae00275c028fc853a1ea72cc7a68002c3f6876c41300c5c948711540c8c6"
 
@@ -63,6 +65,8 @@ def load_german_credit(path: Path = FOLDER / "german_credit.csv") -> pd.DataFram
     everywhere; here they stand corrected. Raises DatasetError where the file is missing or another one.
     Source: Hofmann 1994, doi 10.24432/C5NC77; the words: Groemping 2019, South German Credit.
     """
+    check_kind(Path, "a pathlib.Path", DatasetError, path=path)
+    check_path(path, DatasetError)
     try:
         content = path.read_bytes()
     except OSError as error:

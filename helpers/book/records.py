@@ -2,17 +2,22 @@
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from helpers.arguments import check_kind, check_whole, list_some, tell
 from helpers.book import full_runs
 from helpers.book.bands import WITHIN, Reference, find_results, form_band
+from helpers.files import check_json
 
 KEYS = ("metrics", "seconds", "peak_memory_mb", "versions", "commit", "date")
 EITHER = (("digest", "code_digest"), ("machine", "device"))  # the second: in records from before November 28, 2026
+NAME = re.compile(r"\w{1,100}")
+HUGE = 1e100  # of a value
 METRIC_KEYS = ("value", "unit", "standard_error", "n", "seeds")
 
 
@@ -29,9 +34,10 @@ class Record(NamedTuple):
 
     def get(self, metric: str) -> dict[str, Any]:
         """Return one metric's entry: value, unit, standard_error, n, seeds. Raises RecordError for an unknown name."""
+        check_kind(str, "the name of a metric", RecordError, metric=metric)
         if metric not in self.metrics:
             raise RecordError(
-                f"{self.name}: the record holds no {metric!r}; expected one of {', '.join(sorted(self.metrics))}."
+                f"{self.name}: the record holds no {metric!r:.200}; expected one of {list_some(self.metrics)}."
             )
         return self.metrics[metric]
 
@@ -44,6 +50,7 @@ class Record(NamedTuple):
 
     def includes(self, metric: str, value: float, *, worse: str = "either", log: bool = False) -> bool:
         """Return whether value, a live run's, lies where the record's seeds let it be expected; see bands.form_band."""
+        check_kind(int | float | np.number, "a number", RecordError, value=value)
         return form_band(self.values(metric), worse, log).judge(value) == WITHIN
 
     def format_table(self, rows: Sequence[str], columns: Sequence[str], digits: int = 2) -> str:
@@ -51,9 +58,11 @@ class Record(NamedTuple):
 
         A metric that the record does not hold is left blank. Raises RecordError where it holds none of them.
         """
+        _check_names(rows, columns)
+        check_whole(0, 20, RecordError, digits=digits)
         names = [f"{column}/{row}" for row in rows for column in columns]
         if not self.metrics.keys() & set(names):
-            raise RecordError(f"{self.name}: no metric for {list(rows)} and {list(columns)}; names are column/row.")
+            raise RecordError(f"{self.name}: no metric for {tell(rows)} and {tell(columns)}; names are column/row.")
         cells = [[row, *(_format(self.metrics.get(f"{column}/{row}"), digits) for column in columns)] for row in rows]
         return _align([["", *columns], *cells])
 
@@ -76,7 +85,9 @@ class Record(NamedTuple):
 
 def load(name: str) -> Record:
     """Return the record of a study or full run by its name. Raises RecordError where there is none, or a bad one."""
+    _check_name(name)
     path = find_results() / "full" / f"{name}.json"
+    check_json(path, RecordError)
     if not path.exists():
         raise RecordError(f"{name}: no record at {path}; expected one written by `make studies` or `make full`.")
     try:
@@ -92,7 +103,10 @@ def load_published(table: str) -> dict[str, Any]:
 
     Raises RecordError for an unknown table.
     """
+    check_kind(str, "the name of a table", RecordError, table=table)
+    check_json(find_results() / "published.json", RecordError)
     tables = json.loads((find_results() / "published.json").read_text(encoding="utf-8"))
+    check_kind(dict, "tables by name", RecordError, tables=tables)
     if table not in tables:
         raise RecordError(f"no published table is called {table!r}; there are {', '.join(sorted(tables))}.")
     return tables[table]
@@ -115,6 +129,7 @@ def show_full_numbers(chapter: str) -> None:
 
 def check(stored: Any, name: str) -> None:
     """Raise RecordError, naming the first thing that is wrong, unless stored is a whole record, true to its values."""
+    _check_form(stored, name)
     lacks = not isinstance(stored, dict) or not stored.get("metrics") or set(KEYS) - stored.keys()
     if lacks or not all(stored.keys() & set(either) for either in EITHER):
         needed = ", ".join((*KEYS, *(either[0] for either in EITHER)))
@@ -133,6 +148,52 @@ def check(stored: Any, name: str) -> None:
             entry["standard_error"], full_runs.find_standard_error(values), rel_tol=1e-9, abs_tol=1e-12
         ):
             raise RecordError(f"{name}: {metric}: the standard error is not that of its values; measure it again.")
+
+
+def _check_form(stored: Any, name: str) -> None:
+    """Raise RecordError for parts of a record that are of no form in which it could be judged."""
+    check_kind(str, "the name of a record", RecordError, name=name)
+    stored = stored if isinstance(stored, dict) else {}
+    metrics = stored.get("metrics") or {}
+    check_kind(dict, "an object", RecordError, **{f"{name}: metrics": metrics})
+    check_kind(int | float, "seconds", RecordError, **{f"{name}: seconds": stored.get("seconds", 0)})
+    machine = stored.get("machine", {})
+    if not stored.get("device") and isinstance(machine, dict) and machine:
+        words = {f"{name}: {part}": machine.get(part) or "" for part in ("cpu", "gpu")}
+        check_kind(str, "a text", RecordError, **words)
+        missing = {"cpu", "threads", "cores"} - machine.keys()
+        if missing:
+            raise RecordError(f"{name}: the machine lacks {', '.join(missing)}; measure it again.")
+    elif not isinstance(machine, dict) or not isinstance(stored.get("device", ""), str):
+        raise RecordError(f"{name}: the machine is not told as `make studies` does; measure it again.")
+    for metric, entry in metrics.items():
+        check_kind(dict, "an object", RecordError, **{f"{name}: {metric}": entry})
+        check_kind(list, "a list", RecordError, **{f"{name}: {metric}, seeds": entry.get("seeds", [])})
+        given = {
+            f"{name}: {metric}, {part}": entry[part] for part in ("seeds", "values") if entry.get(part) is not None
+        }
+        check_kind(list, "a list", RecordError, **given)
+        check_kind(int, "a whole number", RecordError, **{f"{name}: {metric}, n": entry.get("n", 0)})
+        values = (entry.get("value", 0), entry.get("standard_error", 0), *(entry.get("values") or ()))
+        for value in values:
+            check_kind(int | float, "a number", RecordError, **{f"{name}: {metric}": value})
+            if HUGE < abs(value) < math.inf:
+                raise RecordError(f"{name}: {metric} holds {tell(value)}; do not edit it, measure it again.")
+        if entry.get("values") is not None and len(values) < 3:
+            raise RecordError(f"{name}: {metric} has no values; do not edit it, measure it again.")
+
+
+def _check_name(name: Any) -> None:
+    check_kind(str, "the name of a record", RecordError, name=name)
+    if not NAME.fullmatch(name):
+        raise RecordError(f"{tell(name)} is no name of a record; expected letters, digits and _, such as 'vae'.")
+
+
+def _check_names(rows: Any, columns: Any) -> None:
+    for name, some in {"rows": rows, "columns": columns}.items():
+        check_kind(list | tuple, "a list of names", RecordError, **{name: some})
+        for one in some:
+            check_kind(str, "a name", RecordError, **{f"one of {name}": one})
 
 
 def _align(lines: Sequence[Sequence[str]]) -> str:

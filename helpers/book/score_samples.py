@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from helpers import data, metrics
-from helpers.arguments import check_whole
+from helpers.arguments import check_kind, check_same_length, check_whole
 from helpers.book import surroundings
 from helpers.checks import IMAGE_SHAPE, ImageError, check_images, read_numbers
+from helpers.files import check_arrays
 from helpers.scorecard import Scorer
 
 DIGITS = {"small": data.load_small_digits, "mnist": data.load_mnist}
@@ -43,6 +44,8 @@ def read_samples(path: Path, key: str | None = None) -> np.ndarray:
     key: the array's name; None: the only array of the file, or the only one that has a shape of images.
     Raises SamplesError for a file that cannot be read, or where the array cannot be told; ImageError as make_images.
     """
+    check_arrays(path, SamplesError, others=True)
+    check_kind(str | None, "the name of an array, or None", SamplesError, key=key)
     try:
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             names = [key] if key else file.files
@@ -117,6 +120,7 @@ def choose(images: np.ndarray, count: int) -> np.ndarray:
     Raises SamplesError for fewer.
     """
     check_whole(count=count)
+    check_same_length({"images": images})
     images = read_numbers(images, "images", ImageError)
     if len(images) < count:
         raise SamplesError(f"{len(images):,} images, expected {count:,} or more: every row of the table has as many.")

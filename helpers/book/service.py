@@ -7,11 +7,13 @@ import argparse
 import base64
 import io
 import json
+import os
 import secrets
 import sys
 import tempfile
 import threading
 import zipfile
+from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,9 +25,20 @@ import tensorflow as tf
 from PIL import Image
 
 from helpers import data, models, networks, training
+from helpers.arguments import MOST_UNITS, check_kind, check_whole, tell
 from helpers.book import surroundings
+from helpers.checks import check_latent, check_pictures
+from helpers.files import read_json
 
+MOST_BYTES, MOST_IN_ANSWER = 2**28, 10_000  # of a file, unpacked; of images in an answer
 LONGEST_REQUEST = 1_000  # bytes: a count and a seed need fewer than a hundred
+
+
+class VersionError(ValueError, RuntimeError):
+    """A folder holds no generator that can be served, or another one than its card tells of.
+
+    It is a RuntimeError too, because readers' programs may catch that.
+    """
 
 
 class BadRequestError(ValueError):
@@ -71,37 +84,91 @@ def save_version(decoder: keras.Model, folder: Path, version: str, most: int = 6
     return card
 
 
+def _check_card(card: Any) -> None:
+    """Raise ValueError unless a card is of the form that save_version writes."""
+    check_kind(dict, "an object, as save_version writes it", card=card)
+    check_kind(str, "a text", version=card["version"])
+    check_whole(1, MOST_UNITS, latent_size=card["latent_size"])
+    check_whole(1, MOST_IN_ANSWER, **{"most images": card["most"]})
+    check_kind(dict, "ink and spread", usual=card["usual"])
+    check_latent(card["noise"], card["latent_size"])
+    check_pictures(np.array(card["images"], "float32"))
+
+
+def _check_network(path: Path) -> None:
+    """Raise ValueError for a file of Keras that claims more than MOST_BYTES, or weights that are not in it."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
+            raise ValueError(f"it claims more than {MOST_BYTES:,} bytes")
+        if wrong := archive.testzip():
+            raise ValueError(f"{wrong} is damaged")
+        config = json.loads(archive.read("config.json"))
+    if (most := max(_find_sizes(config), default=0)) > MOST_UNITS:
+        raise ValueError(f"it claims a layer of {most:,} units, expected {MOST_UNITS:,} at most")
+
+
+def _find_sizes(config: Any) -> Iterator[int]:
+    """Yield the whole numbers of a nested config, but for the ids of its objects, which may be any."""
+    if isinstance(config, dict | list):
+        parts = (
+            [part for name, part in config.items() if name != "shared_object_id"]
+            if isinstance(config, dict)
+            else config
+        )
+        for part in parts:
+            yield from _find_sizes(part)
+    elif isinstance(config, int):
+        yield abs(config)
+
+
 class Service:
-    """A generator that has been loaded, compared with its card, and warmed up."""
+    """A generator that has been loaded, compared with its card, and warmed up.
+
+    folder: as save_version has written it; code that a file holds is never run. Raises VersionError for any other.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.card = json.loads((Path(folder) / "card.json").read_text(encoding="utf-8"))
-        network = keras.saving.load_model(Path(folder) / "generator.keras")
-        self.draw = tf.function(
-            lambda noise: network(noise, training=False),
-            input_signature=[tf.TensorSpec((None, self.card["latent_size"]))],
-            autograph=False,
-        )
-        images = self.draw(np.array(self.card["noise"], "float32"))
-        if not np.allclose(images, self.card["images"], atol=1e-3):
-            raise RuntimeError(f"{folder} draws otherwise than when it was saved")
+        check_kind(str | os.PathLike, "the path of a folder", VersionError, folder=folder)
+        try:
+            self.card = read_json(Path(folder) / "card.json", VersionError)
+            _check_card(self.card)
+            _check_network(Path(folder) / "generator.keras")
+            network = keras.saving.load_model(Path(folder) / "generator.keras")
+            self.draw = tf.function(
+                lambda noise: network(noise, training=False),
+                input_signature=[tf.TensorSpec((None, self.card["latent_size"]))],
+                autograph=False,
+            )
+            images = self.draw(np.array(self.card["noise"], "float32"))
+            alike = np.shape(images) == np.shape(self.card["images"]) and np.allclose(
+                images, self.card["images"], atol=1e-3
+            )
+        except VersionError:
+            raise
+        except Exception as error:  # a file may hold anything
+            told = f"{type(error).__name__}: {str(error)[:500]}"
+            raise VersionError(f"{folder} holds no generator that can be served ({told}); save it anew.") from error
+        if not alike:
+            raise VersionError(f"{folder} draws otherwise than when it was saved")
 
     def read(self, request: Any) -> tuple[int, int]:
         """Count and seed of a request; {"count": 4, "seed": 7} names both."""
         if not isinstance(request, dict):
             raise BadRequestError("expected an object with count and seed")
         if unknown := request.keys() - {"count", "seed"}:
-            raise BadRequestError(f"{min(unknown)!r} is unknown; expected count and seed")
+            raise BadRequestError(f"{tell(min(unknown, key=str))} is unknown; expected count and seed")
         count, seed = request.get("count", 1), request.get("seed")
         seed = secrets.randbits(32) if seed is None else seed
         if type(count) is not int or not 1 <= count <= self.card["most"]:
-            raise BadRequestError(f"count {count!r}; expected 1 to {self.card['most']}")
+            raise BadRequestError(f"count {tell(count)}; expected 1 to {self.card['most']}")
         if type(seed) is not int or not 0 <= seed < 2**32:
-            raise BadRequestError(f"seed {seed!r}; expected a whole number below 2**32")
+            raise BadRequestError(f"seed {tell(seed)}; expected a whole number below 2**32")
         return count, seed
 
     def answer(self, requests: list[Any]) -> list[dict[str, Any]]:
         """Answer requests together: one call of the network draws all their images."""
+        if not (isinstance(requests, list | tuple) and requests):
+            raise BadRequestError("expected a list of requests, one or more")
         asked = [self.read(request) for request in requests]
         size = self.card["latent_size"]
         noise = [draw_noise(seed, (n, size)) for n, seed in asked]

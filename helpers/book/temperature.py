@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from helpers.arguments import ArgumentError, check_kind
 from helpers.book.page import _display, _read, _wrap
+from helpers.checks import check_not_huge, check_numbers
 
 BARS = 8  # tokens that have one of their own
 
@@ -19,6 +21,7 @@ def show_temperature(logits: Mapping[str, np.ndarray], tokens: Sequence[str], ta
     stands there first, at temperature 1, and where no script runs. tokens: their texts, more than eight. task: a
     sentence of what to look for. Raises ValueError unless a beginning has one finite logit for each token.
     """
+    _check_given(logits, tokens, task)
     values = np.array([*logits.values()], "<f4")
     if values.shape != (len(logits), len(tokens)) or not np.isfinite(values).all():
         raise ValueError(f"logits are {values.shape}; expected {len(tokens)} finite ones for each beginning.")
@@ -48,6 +51,23 @@ def show_temperature(logits: Mapping[str, np.ndarray], tokens: Sequence[str], ta
         f'<script>\n(() => {{\n"use strict";\n{_read("heat.js")}}})();\n</script>'
     )
     _display(_wrap("heat", body), f"A temperature to move. {task} Behind “{next(iter(logits))}”, {said}.")
+
+
+def _check_given(logits: Mapping[str, np.ndarray], tokens: Sequence[str], task: str) -> None:
+    check_kind(Mapping, "{beginning: logits}", logits=logits)
+    check_kind(list | tuple, "a list of texts", tokens=tokens)
+    for text in (task, *tokens, *logits):
+        check_kind(str, "a text", text=text)
+    if len(tokens) <= BARS or not logits:
+        raise ArgumentError(
+            f"{len(tokens)} tokens behind {len(logits)} texts, expected {BARS + 1} or more, behind one."
+        )
+    for some in logits.values():
+        check_numbers(ArgumentError, logits=some)
+        check_not_huge(ArgumentError, logits=some)
+        if np.shape(some) != (len(tokens),) or not np.isfinite(some).all():
+            shape = np.shape(some)
+            raise ArgumentError(f"logits are {shape}; expected {len(tokens)} finite ones for each beginning.")
 
 
 def _draw_bar(word: str, share: float) -> str:

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from matplotlib.colors import to_hex
 
-from helpers.arguments import check_positive
+from helpers.arguments import check_kind, check_positive
 from helpers.book.page import _display, _image, _pack, _read, _wrap
 from helpers.checks import LabelError, check_labels, check_latent, check_numbers
 from helpers.plotting import DIGIT_COLORS, tile_images
@@ -42,6 +42,7 @@ def export_network(model: keras.Model) -> tuple[list[list], bytes]:
     (outputs, inputs), a scale for each output unit and the biases as float32, (outputs,) each.
     Raises ExportError for anything else, and above 300 kB.
     """
+    check_kind(keras.Model, "a keras.Sequential, without branches", ExportError, model=model)
     if not isinstance(model, keras.Sequential):
         raise ExportError(f"{model.name} is a {type(model).__name__}; expected a keras.Sequential, without branches.")
     steps: list[list] = []
@@ -104,6 +105,9 @@ def show_plane(
     above: HTML that stands above it, such as what page.format_frames returns. What 8 bits change is measured on a grid
     over the plane, and stands below. Raises ExportError.
     """
+    check_kind(keras.Model, "a decoder of two numbers", ExportError, decoder=decoder)
+    check_kind(str, "a text", ExportError, task=task, above=above)
+    check_latent(np.array([start]), 2)
     check_latent(codes, 2)
     check_numbers(LabelError, arrays=True, codes=codes, labels=labels)
     check_labels(labels, len(codes), len(DIGIT_COLORS))
