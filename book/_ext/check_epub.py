@@ -65,6 +65,7 @@ def check_page(name: str, tree: ElementTree.Element, ids: dict[str, Counter], na
     """What leads nowhere in a page, what two things are called, scripts, silent pictures, and formulas left as TeX."""
     complaints = [f"{name}: {one} is the id of two" for one, count in ids[name].items() if count > 1]
     complaints += [f"{name}: a script" for _ in find(tree, "script")]
+    complaints += [f"{name}: a link to nothing" for one in find(tree, "a") if one.get("href") is None]
     complaints += [f"{name}: a picture without a text" for one in find(tree, "img") if one.get("alt") is None]
     for one in find(tree, "span", "div"):
         if "math" in one.get("class", "").split() and not find(one, "math"):

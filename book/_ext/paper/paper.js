@@ -86,7 +86,7 @@ const Paper = {
         const id = decodeURIComponent(target.hash.slice(1));
         if (target.protocol.startsWith("http")) continue;
         if (other && (!id || other.querySelector(`[id="${CSS.escape(id)}"]`))) link.setAttribute("href", tell(Paper.slug(other), id));
-        else link.removeAttribute("href");
+        else link.replaceWith(...link.childNodes);
       }
     }
   },
