@@ -130,11 +130,12 @@ def check_epochs(epochs: Any) -> None:
         check_whole(0, epoch=epoch)
 
 
-def check_floats(ends_with: tuple[int, ...] = (), rank: int | None = None, **tensors: Any) -> None:
+def check_floats(ends_with: tuple[int, ...] = (), rank: int | None = None, empty: bool = False, **tensors: Any) -> None:
     """Raise ArgumentError unless tensors are of floats, all of one type, and not empty.
 
-    ends_with: what the last parts of their shapes are; rank: how many parts there are. Only shapes and types are looked
-    at, so that the check serves while a graph is traced.
+    ends_with: what the last parts of their shapes are; rank: how many parts there are; empty: whether a batch may hold
+    no example, as one does now and then that chance draws, where each has an answer of its own. Only shapes and types
+    are looked at, so that the check serves while a graph is traced.
     """
     types: dict[str, str] = {}
     for name, tensor in tensors.items():
@@ -146,7 +147,9 @@ def check_floats(ends_with: tuple[int, ...] = (), rank: int | None = None, **ten
         if types[name] not in ("float32", "float64"):
             raise ArgumentError(f"{name} has type {types[name]}, expected float32; try tf.cast({name}, tf.float32).")
         wrong_end = shape and not _may_be_equal(shape[len(shape) - len(ends_with) :], ends_with)
-        if shape is not None and (0 in shape or wrong_end or len(shape) != (len(shape) if rank is None else rank)):
+        if shape is not None and (
+            0 in shape[empty:] or wrong_end or len(shape) != (len(shape) if rank is None else rank)
+        ):
             expected = f"{rank or 'some'} parts{f', the last {ends_with}' if ends_with else ''}, none 0"
             raise ArgumentError(f"{name} has shape {shape}, expected {expected}.")
     if len(set(types.values())) != 1:

@@ -16,7 +16,7 @@ def kl_to_standard_normal(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor
     mean, log_variance: (batch, latent). Returns (batch,), summed over the latent dimensions.
     Source: Kingma and Welling 2014, appendix B.
     """
-    check_floats(mean=mean, log_variance=log_variance)
+    check_floats(empty=True, mean=mean, log_variance=log_variance)
     check_alike(mean=mean, log_variance=log_variance)
     return 0.5 * tf.reduce_sum(tf.exp(log_variance) + tf.square(mean) - 1.0 - log_variance, axis=-1)
 
@@ -28,7 +28,7 @@ def bernoulli_log_likelihood(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     For grey pixels it is a negative cross-entropy, not a log-likelihood: see Loaiza-Ganem and Cunningham 2019. Outside
     [0, 1] it is neither, and above 0: a loss looks at shapes and types, the models' fit() at what pixels hold.
     """
-    check_floats(rank=4, images=images, logits=logits)
+    check_floats(rank=4, empty=True, images=images, logits=logits)
     check_alike(images=images, logits=logits)
     cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=images, logits=logits)
     return -tf.reduce_sum(cross_entropy, axis=[1, 2, 3])
@@ -39,7 +39,7 @@ def normal_log_density(values: tf.Tensor, mean: tf.Tensor, log_variance: tf.Tens
 
     values, mean, log_variance: (..., latent), broadcast against each other. Returns (...).
     """
-    check_floats(values=values, mean=mean, log_variance=log_variance)
+    check_floats(empty=True, values=values, mean=mean, log_variance=log_variance)
     check_spread(values=values, mean=mean, log_variance=log_variance)
     squared_error = tf.square(values - mean) * tf.exp(-log_variance)
     return -0.5 * tf.reduce_sum(squared_error + log_variance + math.log(2.0 * math.pi), axis=-1)
@@ -51,7 +51,7 @@ def reparameterise(mean: tf.Tensor, log_variance: tf.Tensor, noise: tf.Tensor) -
     mean, log_variance: (batch, latent); noise: standard normal, (..., batch, latent). Returns noise's shape.
     Source: Kingma and Welling 2014, section 2.4.
     """
-    check_floats(mean=mean, log_variance=log_variance, noise=noise)
+    check_floats(empty=True, mean=mean, log_variance=log_variance, noise=noise)
     check_alike(mean=mean, log_variance=log_variance)
     check_spread(mean=mean, noise=noise)
     return mean + tf.exp(0.5 * log_variance) * noise

@@ -8,6 +8,7 @@ from scipy import integrate, optimize, stats
 from scipy.special import expit
 
 from helpers import losses
+from helpers.arguments import ArgumentError
 
 DRAWS = 200_000
 PIXELS = 28 * 28
@@ -276,3 +277,13 @@ def test_breakage_is_caught(name, broken, check, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(losses, name, broken(getattr(losses, name)))
     with pytest.raises(AssertionError):
         check()
+
+
+def test_a_batch_that_chance_drew_empty_has_an_answer_for_each() -> None:
+    none, images = tf.zeros((0, 8)), tf.zeros((0, 28, 28, 1))
+    assert losses.reparameterise(none, none, none).shape == (0, 8)
+    assert losses.kl_to_standard_normal(none, none).shape == (0,)
+    assert losses.normal_log_density(none, none, none).shape == (0,)
+    assert losses.bernoulli_log_likelihood(images, images).shape == (0,)
+    with pytest.raises(ArgumentError, match="none 0"):  # a mean over nothing
+        losses.generator_loss(tf.zeros((0, 1)))
