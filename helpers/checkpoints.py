@@ -102,8 +102,8 @@ class FirstStep(keras.callbacks.Callback):
 class Checkpoint(FirstStep):
     """Keeps a training in a file, epoch by epoch, and goes on from there: the end is the same, bit for bit.
 
-    file: a path that outlives the process. every: epochs between two states; None: one, or more where writing would
-    take over a hundredth of the time. The first epoch and the last are always kept. Kept are weights and their running
+    file: a path that outlives the process. every: epochs between two states, of which the last epoch is always one;
+    None: as many as keep the writing under a hundredth of the time. Kept are weights and their running
     averages, the optimiser's state, the states of random layers, the history as it comes to this callback (put it
     last), and the seconds of CPU; made_with: what else the training depends on, by name.
     train_gan, train_vae and train_flow bring the batches that come next; a fit() of your own needs
@@ -115,7 +115,7 @@ class Checkpoint(FirstStep):
 
     most = 0.01  # of the time, for writing
 
-    def __init__(self, file: str | Path, every: int | None = None, **made_with: Any) -> None:
+    def __init__(self, file: str | Path, every: int | None = 1, **made_with: Any) -> None:
         check_file(file)
         super().__init__()
         if every is not None:

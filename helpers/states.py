@@ -37,7 +37,7 @@ class StateFile:
         """Raise an error unless a state can be written here: better now than after hours."""
         with self._open():
             pass
-        self.unfinished.unlink()
+        self.unfinished.unlink(missing_ok=True)  # several processes of one training may look at once
 
     def read(self) -> dict[str, Any] | None:
         """Return the arrays by name, and what they were made with; None where there is no file.

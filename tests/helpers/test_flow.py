@@ -234,7 +234,7 @@ def test_labels_that_nobody_asked_for_are_refused() -> None:
 
 @pytest.mark.parametrize("steps", [0, -1, 2.5, "20"])
 def test_steps_that_are_none_are_refused(steps: object) -> None:
-    with pytest.raises(flow.StepError, match="expected a whole number, one or more"):
+    with pytest.raises(flow.StepError, match="expected a whole number, 1 or more"):
         build().generate(models.draw_latent(2, 784, seed=1), steps=steps)
 
 

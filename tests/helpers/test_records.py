@@ -203,9 +203,10 @@ def test_a_full_run_is_shown_by_its_picture_and_by_its_numbers(folder: Path, mon
     (folder / "toy").mkdir()
     (folder / "toy" / "fig-toy.png").write_bytes(b"a picture")
     assert records.show_full_run("toy").data == b"a picture"
-    quick = {"test_nll/VAE": {"values": VALUES}}
+    quick = {"test_nll/VAE": {"values": VALUES, "worse": "higher", "log": False}}
+    stored = {"metrics": quick, "machine": {"cpu": "one"}, "date": "2026-11-30"}
     (folder.parent / "bands").mkdir()
-    (folder.parent / "bands" / "quick.json").write_text(json.dumps({"toy": {"metrics": quick}}), encoding="utf-8")
+    (folder.parent / "bands" / "quick.json").write_text(json.dumps({"toy": stored}), encoding="utf-8")
     monkeypatch.setattr("helpers.book.bands.find_results", lambda: folder.parent)
     shown: list[tuple] = []
     monkeypatch.setattr("helpers.book.full_runs.show", lambda *given: shown.append(given))

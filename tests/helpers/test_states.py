@@ -245,7 +245,7 @@ def test_writing_takes_a_hundredth_of_the_time(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(checkpoints, "save_state", save)
-    checkpoint = training.Checkpoint(tmp_path / "training.npz")
+    checkpoint = training.Checkpoint(tmp_path / "training.npz", every=None)
     checkpoint.config, checkpoint.variables, checkpoint.history = {}, [], {}
     checkpoint.set_params({"epochs": 12})
     checkpoint.set_model(SimpleNamespace(stop_training=False))

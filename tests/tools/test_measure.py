@@ -448,6 +448,8 @@ def test_a_chapter_and_a_study_are_run_with_the_code_of_their_commit(
 ) -> None:
     for name in ("tools", "helpers/book"):
         shutil.copytree(ROOT / name, book / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("arguments", "checks", "files"):  # which those call
+        shutil.copy(ROOT / "helpers" / f"{name}.py", book / "helpers" / f"{name}.py")
     commit_all(book)
     checks = {"toy": {"checks": {"large": [False]}}}
     recording.write_json(checks, book / "results" / "bands" / "quick.json")
