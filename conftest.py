@@ -166,7 +166,8 @@ def keep_figures(terminalreporter: pytest.TerminalReporter) -> None:
     for promise, one in found.items():
         told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in one["figures"].items())
         terminalreporter.line(f"{promise}: {told}")
-    store_figures(found)
+    if found:
+        store_figures(found)
 
 
 def name_stale(terminalreporter: pytest.TerminalReporter) -> None:

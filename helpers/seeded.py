@@ -59,6 +59,11 @@ class SeededModel(keras.Model):
         finally:
             self._initial_epoch = None  # where a callback went on from, which Keras would do again in the next fit()
 
+    def evaluate(self, *given: Any, **options: Any) -> Any:
+        """Return the values of held-out images as keras.Model.evaluate does. Raises as fit() does."""
+        self._check_evaluation(*given, **options)
+        return super().evaluate(*given, **options)
+
     def read_batch(self, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Return the images and labels of what fit() hands to a step. Raises as fit() does, by shape and type alone."""
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
@@ -118,6 +123,12 @@ class SeededModel(keras.Model):
         if hasattr(images, "shape"):
             check_values(images, labels, self.classes)
 
+    def _check_evaluation(
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, *_: Any, **options: Any
+    ) -> None:
+        self._check_given(x, y, options.get("sample_weight"))
+        self._check_sizes(batch_size=batch_size, steps_per_epoch=options.get("steps"))
+
     def _check_held_out(self, given: Any) -> None:
         if isinstance(given, list | tuple) and len(given) > 3:  # of images, not of parts as Keras has them
             raise ImageError(f"validation_data are a {type(given).__name__}, expected an array; try np.array(images).")
@@ -128,7 +139,7 @@ class SeededModel(keras.Model):
         for name in ("batch_size", "steps_per_epoch", "validation_steps", "validation_batch_size"):
             if options.get(name) is not None:
                 check_whole(**{name: options[name]})
-        check_whole(0, epochs=options["epochs"], initial_epoch=options.get("initial_epoch", 0))
+        check_whole(0, epochs=options.get("epochs", 0), initial_epoch=options.get("initial_epoch", 0))
 
     def _check_callback(self, callback: keras.callbacks.Callback) -> None:
         """Raise ModelError for a callback of Keras that could not do what it promises here."""

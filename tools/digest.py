@@ -5,8 +5,9 @@ assignments, one by one; a module that is handed on as a whole, or asked by `get
 does besides (calls, loops) counts as soon as any of its names is reached. Trees are compared: comments, docstrings,
 layout, type hints and the messages of exceptions do not count. The config cell is run, and its values count, for the
 one profile. The versions that requirements.txt pins count, and the bytes of shipped weights that are named.
-Doors do not count, which let through what they are given or raise: helpers.checks, and bare calls of any `check_...` or
-`_check_...`. Nor does what carries a training from one process to the next: tests hold that it ends with the same bits.
+Doors do not count, which let through what they are given or raise: helpers.checks, bare calls of any `check_...` or
+`_check_...`, and methods that besides these hand on what they are given to their parent's. Nor does what carries a
+training from one process to the next: tests hold that it ends with the same bits.
 
 - outputs: all cells but the setup cell, in quick, and the records that cells with `{"record": NAME}` show: a page that
   shows a record is out of date when the record is measured again.
@@ -418,6 +419,13 @@ def _is_door(name: str) -> bool:
     return name.lstrip("_").startswith("check_")
 
 
+def _only_hands_on(method: ast.stmt) -> bool:
+    """Whether a stripped method of a class is its parent's."""
+    name = getattr(method, "name", "of_no_method")
+    plain = f"def {name}(self, *given, **options):\n    return super().{name}(*given, **options)"
+    return canonical(method) == canonical(ast.parse(plain).body[0])
+
+
 class _Strip(ast.NodeTransformer):
     """Takes away what does not count: docstrings, type hints, messages of exceptions, doors."""
 
@@ -445,6 +453,7 @@ class _Strip(ast.NodeTransformer):
         self.generic_visit(node)
         named = {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
         node.body = [one for one in node.body if not _is_door(name := getattr(one, "name", "")) or name in named]
+        node.body = [one for one in node.body if not _only_hands_on(one)]
         if re.search("dataclass|NamedTuple", " ".join(map(ast.unparse, (*node.decorator_list, *node.bases)))):
             node.body.append(ast.Expr(ast.Constant(fields)))  # there an annotation makes a field
         return node

@@ -91,6 +91,7 @@ class Reference:
 
         A check that comes right after `excludes` tells of a band, which may not be there yet: those are not compared.
         """
+        _check_answer(name, truth)
         about_band = bool(self.reports) and self.reports[-1]["kind"] == "held"
         self.reports.append({"kind": "check", "name": name, "truth": bool(truth), "about_band": about_band})
         print(f"{name}: {bool(truth)}")
@@ -193,6 +194,14 @@ def _check_report(metric: Any, value: Any, worse: Any, log: Any) -> None:
     check_flags(log=log)
     if np.ndim(read_numbers(value, "value", BandError)):
         raise BandError(f"value is {tell(value)}, expected a number.")
+
+
+def _check_answer(name: Any, truth: Any) -> None:
+    """Raise BandError unless an answer is yes or no: a text that says False would count as yes."""
+    check_kind(str, "a text", BandError, name=name)
+    answer = read_numbers(truth, "truth", BandError)
+    if answer.ndim or answer.dtype != bool:
+        raise BandError(f"truth is {tell(truth)}, expected True or False; of an array, try truth.all().")
 
 
 def find_results() -> Path:

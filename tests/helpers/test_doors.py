@@ -470,6 +470,12 @@ def doors() -> dict[str, Door]:
                 {"x": "fitted", "validation_data": "fitted"},
                 ("nothing",),
             ),
+            "GAN.evaluate": Door(
+                GAN.evaluate, {"x": GREY, "batch_size": 8, "verbose": 0}, {"x": "fitted", "batch_size": "size"}
+            ),
+            "ConditionalGAN.evaluate": Door(
+                CONDITIONAL.evaluate, {"x": GREY, "y": LABELS, "verbose": 0}, {"x": "fitted", "y": "labels"}
+            ),
             "ConditionalGAN.fit": Door(CONDITIONAL.fit, {"x": GREY, "y": LABELS}, {"x": "fitted", "y": "labels"}),
             "FlowMatching.fit": Door(FLOW.fit, {"x": GREY, "y": LABELS}, {"x": "fitted", "y": "labels"}),
         }

@@ -161,6 +161,10 @@ def is_history(answer: Any, given: dict) -> bool:
     return isinstance(answer, dict) and all(np.isfinite(values).all() for values in answer.values())
 
 
+def is_values(answer: Any, given: dict) -> bool:
+    return isinstance(answer, dict) and np.isfinite([*answer.values()]).all()
+
+
 def has_count(name: str, *rest: int) -> Callable[[dict], tuple]:
     return lambda given: (len(given[name]), *rest)
 
@@ -231,6 +235,10 @@ def training_of(world: World) -> dict[str, Any]:
 
 def fit(model: keras.Model) -> Callable:
     return lambda **options: model.fit(**options, verbose=0).history
+
+
+def evaluate(model: keras.Model) -> Callable:
+    return lambda **options: model.evaluate(**options, verbose=0, return_dict=True)
 
 
 def four_sets(world: World) -> dict[str, Any]:
@@ -577,6 +585,9 @@ def calls() -> dict[str, Call]:
         "seeded.SeededModel.fit, labels": Call(
             fit(CONDITIONAL), lambda w: {"x": w.greys(4), "y": w.labels(4), "batch_size": 4}, is_history, dear=True
         ),
+        "seeded.SeededModel.evaluate": Call(
+            evaluate(CONDITIONAL), lambda w: {"x": w.greys(4), "y": w.labels(4), "batch_size": 4}, is_values, dear=True
+        ),
         "training.train_gan": Call(
             train(training.train_gan, GAN),
             lambda w: training_of(w) | {"beta_1": 0.5, "beta_2": 0.9},
@@ -706,6 +717,19 @@ def calls() -> dict[str, Call]:
             bands.Reference("vae", "quick").verdict,
             lambda w: {"metric": "a", "value": 1.0, "worse": "higher", "unit": "nats", "log": False},
             is_nothing,
+        ),
+        "book.bands.Reference.excludes": Call(
+            bands.Reference("vae", "quick").excludes,
+            lambda w: {"metric": "a", "value": 1.0, "worse": "higher", "log": False},
+            is_a(bool),
+        ),
+        "book.bands.Reference.check": Call(
+            bands.Reference("vae", "quick").check, lambda w: {"name": "a", "truth": True}, is_nothing
+        ),
+        "book.bands.Reference.find_band": Call(
+            bands.Reference("vae", "quick").find_band,
+            lambda w: {"metric": "a", "worse": "higher", "log": False},
+            is_a(bands.Band, type(None)),
         ),
         "book.bands.form_band": Call(
             bands.form_band,
@@ -846,7 +870,7 @@ INSIDE = {  # methods that Keras or the model itself calls, with what fit() and 
     *("tell_labels", "read_batch", "draw_noise", "find_share", "report", "guess_end", "find_loss", "find_velocity"),
     *("on_train_begin", "on_train_end", "on_epoch_end", "build"),
     *("finalize_variable_values", "save_own_variables", "load_own_variables"),
-    *("judge", "do_GET", "do_POST", "excludes", "check", "show_checks", "describe_bands", "find_band", "find_picture"),
+    *("judge", "do_GET", "do_POST", "show_checks", "describe_bands", "find_picture"),
     *("describe", "read"),
 }
 DOORS = ("arguments", "checks", "files", "leaks", "states")  # what the others call to look at what they were given

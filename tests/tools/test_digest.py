@@ -27,6 +27,10 @@ def change(root: Path, file: str, old: str, new: str) -> set[str]:
 
 
 FIRST, NOTEBOOK = "helpers/first.py", "notebooks/toy.ipynb"
+HANDS_ON = """def sum(self, *given, **options) -> int:
+        'Look first.'
+        self._check_sum(*given)
+        return super().sum(*given, **options)"""
 
 
 @pytest.mark.parametrize(
@@ -44,6 +48,7 @@ FIRST, NOTEBOOK = "helpers/first.py", "notebooks/toy.ipynb"
         (FIRST, "UNUSED = 4", "UNUSED = 5"),
         (FIRST, "local = renamed(x)", "second.check_size(x)\n    self._check_size(x)\n    local = renamed(x)"),  # doors
         (FIRST, "size = 3", "size = 3\n\n    def _check_size(self):\n        return 1"),
+        (FIRST, "size = 3", f"size = 3\n\n    {HANDS_ON}"),
         (FIRST, "return second.other()", "return second.describe(1)"),
         ("helpers/second.py", "return str(x)", "return repr(x)"),  # named by a message only
         ("helpers/third.py", "DEPTH = 1", "DEPTH = 1\nWIDTH = 2"),
@@ -74,6 +79,8 @@ REACHED = {*CHAPTER, STUDY}
         (FIRST, "left: int", "left: int\n    middle: int", REACHED),
         (FIRST, "right: int = 2", "right: int = 3", REACHED),
         (FIRST, "size = 3", "size = 4", REACHED),
+        (FIRST, "size = 3", f"size = 3\n\n    {HANDS_ON.replace('super().sum', 'super().mean')}", REACHED),
+        (FIRST, "size = 3", f"size = 3\n\n    {HANDS_ON.replace('(*given, **options)', '(*given)')}", REACHED),
         (FIRST, "size = 3", "size = 3\n\n    def measure_size(self):\n        return 1", REACHED),
         (FIRST, "math.sqrt(local)", "math.sqrt(check_it(local))", REACHED),
         ("helpers/third.py", "DEPTH = 1", "DEPTH = 2", REACHED),
