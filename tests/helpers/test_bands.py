@@ -214,6 +214,36 @@ def test_one_table_shows_results_and_answers(
     assert html.count('scope="col"') == 5
 
 
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(999.4, "999"), (1e3, "1,000"), (999_999_999.0, "999,999,999"), (1e9, "1e+09"), (-2e3, "-2,000")],
+)
+def test_numbers_are_told_in_full_up_to_a_thousand_million(number: float, told: str) -> None:
+    assert verdicts.Row("x", number, "nats", number, math.inf, 10).band == f"at least {told}"
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        lambda reference: reference.verdict(5, 1.0, unit="", worse="lower"),
+        lambda reference: reference.excludes(5, 1.0, worse="lower"),
+        lambda reference: reference.check(5, True),
+    ],
+)
+def test_a_result_has_a_name(results: Path, report) -> None:
+    with pytest.raises(bands.BandError, match="is 5, a int; expected a text"):
+        report(bands.Reference("vae", "quick"))
+
+
+@pytest.mark.parametrize("truth", ["False", 1, None, np.array([True, True])])
+def test_an_answer_is_yes_or_no(results: Path, truth: object) -> None:
+    reference = bands.Reference("vae", "quick")
+    with pytest.raises(bands.BandError, match="truth"):
+        reference.check("held", truth)
+    assert not reference.reports
+    reference.check("held", np.bool_(True))
+
+
 def test_a_chapter_without_bands_says_so(results: Path) -> None:
     assert bands.Reference("gan", "quick").describe_bands() == "No bands have been measured yet."
 

@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -517,6 +518,18 @@ def test_a_file_with_wrong_bytes_gives_arrays_or_a_named_error(mnist_file: Path)
         except data.MnistError:
             refused += 1
     assert refused > 100
+
+
+def test_an_array_longer_than_it_says_is_refused(mnist_file: Path) -> None:
+    members = {name: io.BytesIO() for name in SMALL}
+    for name, stream in members.items():
+        np.save(stream, SMALL[name])
+    members["y_test"].write(b"more")
+    with zipfile.ZipFile(mnist_file, "w") as archive:
+        for name, stream in members.items():
+            archive.writestr(f"{name}.npy", stream.getvalue())
+    with pytest.raises(data.MnistError, match=r"y_test\.npy claims 2 bytes and holds 6"):
+        data.load("full")
 
 
 class Payload:

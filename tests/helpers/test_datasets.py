@@ -51,6 +51,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         datasets.load_german_credit(tmp_path / "gone.csv")
 
 
+def test_a_path_that_no_file_could_have_is_refused() -> None:
+    with pytest.raises(datasets.DatasetError, match="holds a zero byte"):
+        datasets.load_german_credit(datasets.FOLDER / "german\0credit.csv")
+
+
 def test_a_file_that_was_changed_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "other.csv"
     other.write_bytes((datasets.FOLDER / "german_credit.csv").read_bytes()[:-100])

@@ -43,6 +43,14 @@ def test_answers_that_still_move_are_not_converged() -> None:
     assert diagnosis.diagnose(make_history(d_real=np.linspace(0.95, 0.55, LOOKS))) == "not converged"
 
 
+@pytest.mark.parametrize(("moved", "kind"), [(0.25, "healthy"), (0.2, "not converged")])
+def test_a_move_as_large_as_is_allowed_is_none(monkeypatch: pytest.MonkeyPatch, moved: float, kind: str) -> None:
+    monkeypatch.setattr(diagnosis, "MOVED", moved)
+    quarters = np.repeat([0.0, 0.0, 0.0, 0.25], LOOKS // 4)  # whose last step both rules allow, or both do not
+    assert diagnosis.diagnose(make_history(0.5 + quarters, 0.5)) == kind
+    assert diagnosis.diagnose(make_history(spread=1.0 + quarters)) == kind
+
+
 def test_a_winning_discriminator_is_named_before_the_collapse_that_it_leads_to() -> None:
     assert diagnosis.diagnose(make_history(0.99, 0.02, spread=0.05)) == "discriminator winning"
 

@@ -35,6 +35,12 @@ def test_a_full_run_stands_beside_the_quick_one() -> None:
     }
 
 
+def test_a_price_is_told_in_minutes_and_with_its_machine() -> None:
+    stored = {"seconds": 180.0, "machine": {"cpu": "a processor", "threads": 1, "cores": 2}}
+    assert full_runs.tell_price(stored) == "3 minutes of a processor, 1 of 2 cores"
+    assert full_runs.tell_price(stored | {"device": "x86_64"}) == "3 minutes of x86_64"
+
+
 def test_it_is_shown_with_its_price_and_with_what_came_out_otherwise(shown: list[str]) -> None:
     full_runs.show(STORED, QUICK)
     numbers, lines = shown

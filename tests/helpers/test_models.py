@@ -15,6 +15,7 @@ from scipy import stats
 from scipy.special import expit, logsumexp
 
 from helpers import losses, metrics, models, networks
+from helpers.arguments import ArgumentError
 from helpers.checks import ImageError, LatentError
 
 IMAGE = (28, 28, 1)
@@ -39,6 +40,50 @@ def values_of(variables: list[keras.Variable]) -> list[np.ndarray]:
 
 def which_moved(before: list[np.ndarray], variables: list[keras.Variable]) -> list[bool]:
     return [old.tobytes() != new.tobytes() for old, new in zip(before, values_of(variables), strict=True)]
+
+
+# What both have in common
+
+
+def test_a_model_without_weights_of_its_losses_has_the_plain_ones() -> None:
+    gan = models.GAN(networks.build_dense_generator(3, (4,)), networks.build_dense_discriminator((4,)))
+    vae = models.VAE(networks.build_dense_encoder(3, (4,)), networks.build_dense_decoder(3, (4,)))
+    assert (gan.get_config()["penalty_weight"], vae.get_config()["kl_weight"]) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("model", [models.GAN, models.VAE])
+def test_what_is_no_network_is_refused(model: type) -> None:
+    network = networks.build_dense_generator(3, (4,))
+    for pair in ((network, "a discriminator"), (None, network)):
+        with pytest.raises(ArgumentError, match="expected a network, such as"):
+            model(*pair)
+
+
+def test_a_gan_is_trained_by_two_optimisers() -> None:
+    gan = models.GAN(networks.build_dense_generator(3, (4,)), networks.build_dense_discriminator((4,)))
+    for pair in (("adam", keras.optimizers.Adam()), (keras.optimizers.Adam(), "adam")):
+        with pytest.raises(ArgumentError, match="expected an optimiser"):
+            gan.compile(*pair)
+
+
+def test_layers_that_training_disturbs_are_at_rest_in_what_a_vae_answers() -> None:
+    """With dropout no two answers to one question would be the same."""
+    mean_and_log_variance = networks.build_dense_encoder(3, (4,))
+    image = keras.Input(IMAGE)
+    encoder = keras.Model(image, mean_and_log_variance(keras.layers.Dropout(0.5)(image)))
+    code = keras.Input((3,))
+    decoder = keras.Model(code, networks.build_dense_decoder(3, (4,))(keras.layers.Dropout(0.5)(code)))
+    vae, images, latent = models.VAE(encoder, decoder), binary_images(4), models.draw_latent(4, 3, seed=1)
+    answers = {
+        "encode": lambda: np.concatenate(vae.encode(images)),
+        "decode": lambda: vae.decode(latent),
+        "reconstruct": lambda: vae.reconstruct(images),
+        "sample": lambda: vae.sample(4, seed=2),
+        "log_weights": lambda: vae.log_weights(images, 3, seed=2),
+        "call": lambda: np.asarray(vae(images)),
+    }
+    for name, answer in answers.items():
+        np.testing.assert_array_equal(answer(), answer(), err_msg=name)
 
 
 # The GAN: each update moves its own half

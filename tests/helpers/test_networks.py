@@ -29,6 +29,32 @@ FROM_IMAGES = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("network", "weights"),
+    [  # of layers that are written out, inputs x outputs + outputs each
+        (lambda: networks.build_dense_generator(10), 10 * 256 + 256 + 256 * 256 + 256 + 256 * 196 + 196),
+        (networks.build_dense_discriminator, 784 * 256 + 256 + 256 * 256 + 256 + 256 + 1),
+        (lambda: networks.build_dense_encoder(10), 784 * 400 + 400 + 400 * 200 + 200 + 2 * (200 * 10 + 10)),
+        (lambda: networks.build_dense_decoder(10), 10 * 200 + 200 + 200 * 400 + 400 + 400 * 784 + 784),
+    ],
+    ids=["generator", "discriminator", "encoder", "decoder"],
+)
+def test_networks_are_as_large_as_the_book_says(network, weights: int) -> None:
+    assert network().count_params() == weights
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(lambda: networks.build_dense_generator(1, widths=(1,)), id="dense generator"),
+        pytest.param(lambda: networks.build_convolutional_generator(1, channels=1), id="convolutional generator"),
+        pytest.param(lambda: networks.build_dense_decoder(1, widths=(1,)), id="decoder"),
+    ],
+)
+def test_the_smallest_sizes_are_sizes(build) -> None:
+    assert build()(models.draw_latent(2, 1, seed=0)).shape == (2, *IMAGE)
+
+
 @pytest.mark.parametrize("build", FROM_LATENT)
 def test_latent_vectors_become_images(build) -> None:
     network = build()

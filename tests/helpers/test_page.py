@@ -129,6 +129,7 @@ def test_each_head_says_what_it_heads(shown: list) -> None:
     heads = elements(shown[0], "th")
     assert [attributes["scope"] for attributes, _ in heads] == ["col"] * 5 + ["row"] * 4
     assert all(text for _, text in heads)
+    assert [given.get("class") for given, _ in heads[:5]] == [None, "number", "number", "number", None]
     assert ({"role": "img", "aria-label": "lower is better", "title": "lower is better"}, "↓") in elements(
         shown[0], "span"
     )

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib_inline.config import InlineBackend
 
 from helpers import plotting
+from helpers.arguments import ArgumentError
 
 
 def grey_images(*levels: float) -> np.ndarray:
@@ -43,6 +44,12 @@ DRAWERS = [
     lambda ax: plotting.plot_curves(ax, {"a": [1, 2], "b": [2, 1]}, [0, 1], "step", "loss"),
     lambda ax: plotting.plot_latent_plane(ax, np.arange(40.0).reshape(20, 2), np.arange(20) % 10),
 ]
+
+
+@pytest.mark.parametrize("draw", [*DRAWERS, plotting.label_lines])
+def test_what_is_no_axes_is_refused(ax: Axes, draw) -> None:
+    with pytest.raises(ArgumentError, match=r"expected axes to draw on, such as plt\.gca\(\)"):
+        draw(ax.figure)
 
 
 @pytest.mark.parametrize("draw", DRAWERS, ids=["show_images", "show_rows", "plot_curves", "plot_latent_plane"])

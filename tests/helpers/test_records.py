@@ -259,3 +259,8 @@ def test_an_unknown_table_is_refused_with_the_known_ones() -> None:
     tables = "gpt2_sizes, models, modes, stacked_digits, test_nll"
     with pytest.raises(records.RecordError, match=f"no published table is called 'fid'; there are {tables}"):
         records.load_published("fid")
+
+
+def test_a_record_is_checked_by_a_name_that_is_a_text() -> None:
+    with pytest.raises(records.RecordError, match="name is 5, a int; expected the name of a record"):
+        records.check(whole(), 5)

@@ -66,6 +66,14 @@ def test_the_features_are_those_before_the_last_layer(scorer: Scorer, digits: da
     np.testing.assert_allclose(scorer.extract(images), features, atol=1e-5)
 
 
+@pytest.mark.parametrize("images", [np.zeros((0, 28, 28, 1), np.float32), np.full((2, 28, 28, 1), np.nan, np.float32)])
+def test_what_is_no_image_has_neither_digit_nor_features(scorer: Scorer, images: np.ndarray) -> None:
+    for ask in (scorer.classify, scorer.extract):
+        with pytest.raises(ImageError):
+            ask(images)
+    assert scorer.classify(np.zeros((1, 28, 28, 1), np.float32)).shape == (1,)
+
+
 @pytest.mark.parametrize("count", [359, 361])
 def test_another_number_of_images_is_refused(scorer: Scorer, digits: data.Digits, count: int) -> None:
     images = np.concatenate([digits.validation.images, digits.test.images])[:count]

@@ -123,6 +123,20 @@ def test_data_of_another_kind_are_refused_before_training(
     assert same_weights(model, untrained)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"x": 5}, "images are a int, expected an array or a stream of them"),
+        ({"x": "digits.npz"}, "images are a str, expected an array"),
+        ({"x": IMAGES, "validation_data": [*IMAGES[:4]]}, "validation_data are a list, expected an array"),
+        ({"x": IMAGES, "validation_data": tuple(IMAGES[:4])}, "validation_data are a tuple, expected an array"),
+    ],
+)
+def test_what_is_no_array_of_images_is_refused(given: dict, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        compiled("vae").fit(**given, verbose=0)
+
+
 def test_labels_of_any_type_of_whole_numbers_serve() -> None:
     trained = []
     for kind in (np.int64, np.uint8, np.int32):

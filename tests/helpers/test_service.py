@@ -95,6 +95,18 @@ def test_a_bad_request_is_refused_and_told_why(
     assert ask(server.server_port, "POST", "/draw", {})[0] == 200  # the next one is answered
 
 
+def test_every_seed_up_to_the_last_is_drawn(server: service.Server) -> None:
+    for seed in (0, 2**32 - 1):
+        status, told = ask(server.server_port, "POST", "/draw", {"count": 5, "seed": seed})
+        assert (status, told["seed"]) == (200, seed)
+
+
+def test_black_and_white_are_colours_of_an_image(server: service.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for level in (0.0, 1.0):
+        monkeypatch.setattr(server.service, "draw", lambda noise, level=level: keras.ops.full((1, 28, 28, 1), level))
+        assert ask(server.server_port, "POST", "/draw", {})[0] == 200
+
+
 def test_a_request_must_say_how_long_it_is(server: service.Server) -> None:
     status, told = ask(server.server_port, "POST", "/draw", b"{}", **{"Content-Length": "two"})
     assert (status, told["error"]) == (411, "expected a Content-Length")

@@ -250,3 +250,24 @@ def test_a_chapter_and_the_doctor_say_which_setting_stops_it(monkeypatch: pytest
     said += "expected 'tensorflow': unset it, then restart."
     cure = "mend the packages above, or the setting that is refused"
     assert list(doctor.check_run()) == [("PROBLEM", said, cure)]
+
+
+# Folders
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere there is one folder")
+def test_matplotlib_is_looked_for_where_it_looks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert surroundings._find_matplotlib() == [home / ".config/matplotlib", home / ".cache/matplotlib"]
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/settings")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/kept")
+    assert surroundings._find_matplotlib() == [Path("/settings/matplotlib"), Path("/kept/matplotlib")]
+    monkeypatch.setenv("MPLCONFIGDIR", "/mine")
+    assert surroundings._find_matplotlib() == [Path("/mine")]
+
+
+def test_a_folder_of_its_own_says_whose_it_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surroundings, "_can_write", lambda folder: False)
+    surroundings.give_matplotlib_a_folder()
+    folder = Path(os.environ["MPLCONFIGDIR"])
+    assert folder.name.startswith("matplotlib-")
+    folder.rmdir()

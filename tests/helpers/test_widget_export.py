@@ -143,6 +143,7 @@ def test_a_walk_is_the_same_in_each_run_and_stands_without_scripts(shown: list) 
     assert shown[0] == shown[1]
     page = shown[0]["text/html"]
     assert 'class="ends" d="M310 210h0M310 210h0"' in page
+    assert re.search(r'class="ways" data-count="\d+" d="(M\d+ \d+(L\d+ \d+)+){2}"', page)
     assert page.count('<p class="told">5 steps: 2 of 2 points end in a circle</p>') == 1
     assert "--count:2;--frame:1" in page
     assert 'data-noise="[[0.12, 0.5], [-1.0, -2.0]]"' in page
