@@ -15,6 +15,7 @@ MOST = 2**31 - 1  # of counts and sizes: steps are counted in 32 bits, and more 
 MOST_UNITS = 2**16  # of a layer, or words of a vocabulary
 MOST_CHANNELS, MOST_BLOCKS = 2**10, 2**6  # of a network
 MOST_NUMBERS = 2**31  # in one array, 8 GB of float32
+NO_NUMBERS = (bool, np.bool_, np.ndarray, np.timedelta64)  # which Python would take for whole ones
 
 
 class ArgumentError(ValueError):
@@ -24,10 +25,10 @@ class ArgumentError(ValueError):
 def check_whole(least: int = 1, most: float = MOST, error: type[Exception] = ArgumentError, **numbers: Any) -> None:
     """Raise error unless each of the numbers, counts or sizes or seeds, is a whole one from least to most."""
     for name, value in numbers.items():
-        if hasattr(value, "dtype") and not isinstance(value, np.ndarray | np.generic) and not hasattr(value, "numpy"):
+        if hasattr(value, "graph") and not hasattr(value, "numpy"):
             continue  # a tensor of a graph that is being traced: nobody knows its value yet
         try:
-            is_number = not isinstance(value, bool | np.bool_ | np.ndarray) and not len(getattr(value, "shape", ()))
+            is_number = not isinstance(value, NO_NUMBERS) and not len(getattr(value, "shape", ()))
             number = operator.index(value) if is_number else math.nan
         except TypeError:
             number = math.nan
@@ -42,9 +43,11 @@ def check_positive(zero: bool = False, below: float = math.inf, **numbers: Any) 
     """Raise ArgumentError unless each of the numbers, rates or weights, is above 0, or 0 where zero, and below that."""
     for name, value in numbers.items():
         try:
-            number = np.asarray(value)
+            number = np.asarray(None if isinstance(value, Sized) and not hasattr(value, "dtype") else value)
         except NotImplementedError:  # of a graph that is being traced
             continue
+        except Exception:  # what is no array may raise anything
+            number = np.asarray(None)
         is_number = number.ndim == 0 and number.dtype.kind in "iuf"
         if not is_number or not (0 <= number < below) or (number == 0 and not zero):
             end = "" if below == math.inf else f" and below {below:g}"
@@ -141,6 +144,10 @@ def check_floats(ends_with: tuple[int, ...] = (), rank: int | None = None, empty
     for name, tensor in tensors.items():
         if isinstance(tensor, float) and rank is None and len(tensors) > 1:
             continue  # TensorFlow makes of it what stands beside it
+        if type(tensor).__name__ == "KerasTensor":
+            raise ArgumentError(
+                f"{name} is a KerasTensor, which has no values yet; call this in a layer or a train_step."
+            )
         if not hasattr(tensor, "dtype") or hasattr(tensor, "row_splits") or hasattr(tensor, "indices"):
             raise ArgumentError(f"{name} is a {type(tensor).__name__}, expected a tensor; try tf.constant({name}).")
         shape, types[name] = read_shape(tensor), getattr(tensor.dtype, "name", str(tensor.dtype))
@@ -208,7 +215,7 @@ def _may_be_equal(one: tuple | None, other: tuple | None) -> bool:
 def _advise_on_number(value: Any, least: int, most: float) -> str:
     try:
         number = float(value) if isinstance(value, str | float | np.number) else math.nan
-    except ValueError:
+    except (TypeError, ValueError):
         return ""
     meant = number.is_integer() and least <= number <= most
     return f"; try {int(number)}" if meant else ""

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from tensorflow.python.eager import context
 from tensorflow.python.framework import ops
 
 from helpers.arguments import check_file, check_whole
@@ -87,12 +88,14 @@ class FirstStep(keras.callbacks.Callback):
     def on_train_end(self, logs: dict | None = None) -> None:
         """Let go of the model and its graphs, which TensorFlow would keep for ever.
 
-        It keeps what a stream asks, this callback, and the gradient of each operation that has one of its own, such as
-        Keras's step of an optimiser. Nobody takes the gradient of a training that has ended.
+        It keeps what a stream asks, this callback; the gradient of each operation that has one of its own, such as
+        Keras's step of an optimiser; and what it has made of each graph to run it, as it makes anew for whoever runs it
+        again. Nobody takes the gradient of a training that has ended.
         """
         self.set_model(None)
         for name in {name for name in self.gradients if name.startswith("CustomGradient-")} - self.known:
             del self.gradients[name]
+        context.context().clear_kernel_cache()  # as keras.utils.clear_session() does
 
     def read(self) -> np.int64:
         """Return the step, for data.make_batches."""

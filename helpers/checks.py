@@ -127,6 +127,8 @@ def check_labels(labels: Any, count: int | None = None, classes: int | None = No
     count: how many there should be; None for any number. classes: how many there are; None where nobody knows.
     """
     is_array = isinstance(labels, np.ndarray)
+    if not hasattr(labels, "__len__"):
+        raise LabelError(f"labels are a {type(labels).__name__}, expected a list or an array; try np.array(labels).")
     try:
         labels = np.asarray(labels)
     except Exception as no:  # what is no array may raise anything
@@ -137,14 +139,22 @@ def check_labels(labels: Any, count: int | None = None, classes: int | None = No
         raise LabelError(f"labels have shape {labels.shape}, expected {wanted}, ({count or 'count'},){advice}.")
     numbers = labels if labels.dtype.kind in "iuf" else np.full(len(labels), np.nan)
     whole = np.isfinite(numbers) & (numbers >= 0) & (numbers == np.floor(numbers))
-    if not whole.all() or (classes is not None and (numbers >= classes).any()):
+    if labels.dtype.kind not in "iuf" or not whole.all() or (classes is not None and (numbers >= classes).any()):
         end, advice = "on" if classes is None else f"to {classes - 1}", ""
         if labels.dtype.kind in "OUST":
             advice = _advise_on_labels(labels, is_array)
-        elif whole.all() and numbers.min() == 1 and numbers.max() == classes:
+        elif len(labels) and whole.all() and numbers.min() == 1 and numbers.max() == classes:
             advice = "; try np.subtract(labels, 1)"
         raise LabelError(f"labels are {_list_some(labels)}, expected {wanted} from 0 {end}{advice}.")
     return labels.astype(np.int64)
+
+
+def check_whole_type(labels: np.ndarray) -> None:
+    """Raise LabelError for labels that are whole numbers of another type, which NumPy does not index or count by."""
+    if len(labels) and np.asarray(labels).dtype.kind not in "iu":
+        raise LabelError(
+            f"labels have type {np.asarray(labels).dtype}, expected int64; try np.array(labels).astype(int)."
+        )
 
 
 def check_validation(images: Any) -> None:
@@ -203,7 +213,7 @@ def check_numbers(error: type[Exception], least: int = 0, arrays: bool = False, 
     """
     for name, points in sets.items():
         array = read_numbers(points, name, error)
-        if arrays and not isinstance(points, np.ndarray):
+        if (arrays and not isinstance(points, np.ndarray)) or (array.ndim and not hasattr(points, "__len__")):
             raise error(f"{name} are a {type(points).__name__}, expected an array; try np.array({name}).")
         if least and (array.ndim < 1 or len(array) < least):
             raise error(f"{name} have shape {array.shape}, expected (count, ...), count {least} or more.")
@@ -220,6 +230,14 @@ def check_points(error: type[Exception], least: int = 0, arrays: bool = False, *
             sizes[name] = array[0].size if array.ndim else 1
     if len(set(sizes.values())) > 1:
         raise error(f"{sizes} numbers in each element; expected as many in all.")
+
+
+def check_series(error: type[Exception], least: int = 0, **sets: Any) -> None:
+    """Raise error as check_points does, and unless elements are single numbers."""
+    check_points(error, least, **sets)
+    for name, values in sets.items():
+        if np.ndim(values) != 1:
+            raise error(f"{name} have shape {np.shape(values)}, expected a series, (count,).")
 
 
 def check_not_huge(error: type[Exception], **sets: Any) -> None:

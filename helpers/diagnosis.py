@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from helpers.arguments import check_kind, check_same_length
-from helpers.checks import ImageError, check_numbers, read_numbers
+from helpers.checks import ImageError, check_numbers, check_series, read_numbers
 
 KINDS = ("healthy", "discriminator winning", "collapsed", "not converged")
 SERIES = ("d_real", "d_fake", "spread")
@@ -93,7 +93,7 @@ def compare_quarters(values: Sequence[float] | np.ndarray) -> tuple[float, float
 
     Raises HistoryError for fewer.
     """
-    check_numbers(HistoryError, 4, values=values)
+    check_series(HistoryError, 4, values=values)
     length = len(values) // 4
     return float(np.mean(values[-2 * length : -length])), float(np.mean(values[-length:]))
 

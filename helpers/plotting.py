@@ -25,6 +25,7 @@ from helpers.checks import (
     check_latent,
     check_numbers,
     check_pictures,
+    check_whole_type,
     read_numbers,
 )
 
@@ -169,7 +170,7 @@ def plot_latent_plane(ax: Axes, latent: np.ndarray, labels: np.ndarray) -> Axes:
 def describe_digits(labels: np.ndarray) -> str:
     """Return in words how many of each digit there are, for alternative texts: "3 digits: 2 zeros, 1 six"."""
     check_labels(labels, classes=len(DIGIT_NAMES))
-    _check_whole_type(labels)
+    check_whole_type(labels)
     counts = np.bincount(labels, minlength=10)
     plurals = ("sixes" if name == "six" else f"{name}s" for name in DIGIT_NAMES)
     names = zip(counts, DIGIT_NAMES, plurals, strict=True)
@@ -209,13 +210,6 @@ def reduce_colours(figure: Figure, colours: int = 16) -> Image.Image:
 
 def _check_axes(ax: Axes) -> None:
     check_kind(Axes, "axes to draw on, such as plt.gca()", ax=ax)
-
-
-def _check_whole_type(labels: np.ndarray) -> None:
-    if len(labels) and np.asarray(labels).dtype.kind not in "iu":
-        raise LabelError(
-            f"labels have type {np.asarray(labels).dtype}, expected int64; try np.array(labels).astype(int)."
-        )
 
 
 def _check_curves(curves: Mapping[str, Sequence[float]], x: Sequence[float] | np.ndarray) -> None:

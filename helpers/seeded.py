@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from helpers.arguments import check_whole
+from helpers.arguments import check_kind, check_whole
 from helpers.checks import ImageError, check_batch, check_values
 
 HELD_OUT_STEP = -1  # the noise of validation: no training step has this number
@@ -142,7 +142,8 @@ class SeededModel(keras.Model):
         check_whole(0, epochs=options.get("epochs", 0), initial_epoch=options.get("initial_epoch", 0))
 
     def _check_callback(self, callback: keras.callbacks.Callback) -> None:
-        """Raise ModelError for a callback of Keras that could not do what it promises here."""
+        """Raise ModelError for what is no callback, or one of Keras that could not do what it promises here."""
+        check_kind(keras.callbacks.Callback, "a callback of Keras", ModelError, callback=callback)
         rates = [optimizer.get_config()["learning_rate"] for optimizer in self.optimizers]
         sets_rate = isinstance(callback, keras.callbacks.LearningRateScheduler | keras.callbacks.ReduceLROnPlateau)
         if sets_rate and any(isinstance(rate, dict) for rate in rates):

@@ -172,6 +172,7 @@ def _prepare_fit(
     **options: Any,
 ) -> tuple[tf.data.Dataset, list[keras.callbacks.Callback]]:
     """Return batches that begin where a restored model stands, and the callbacks with the one that knows the step."""
+    check_kind(list | tuple, "a list of callbacks", callbacks=callbacks)
     first_step = FirstStep()
     batches = data.make_batches(
         digits.train.images, batch_size, model.seed, digits.test.images, start=first_step.read, **options

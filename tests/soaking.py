@@ -31,19 +31,25 @@ class Soak(NamedTuple):
 
 
 def find_figures(reports: Iterable) -> dict[str, dict]:
-    """What the tests that passed have told, by promise; several tests of one promise add their figures to it."""
+    """What the tests that passed have told, by promise. What several of its tests count by one name is added up."""
     found: dict[str, dict] = {}
     for report in reports:
         for told in (value for name, value in report.user_properties if name == "soak"):
             promise = found.setdefault(told["promise"], {"figures": {}, "tests": []})
-            promise["figures"] |= told["figures"]
+            counted = {name: promise["figures"].get(name, 0) + one for name, one in told["figures"].items()}
+            promise["figures"] |= counted
             promise["tests"] = sorted({*promise["tests"], report.nodeid.partition("[")[0]})
     return found
 
 
 def store_figures(found: dict[str, dict], file: Path = FIGURES) -> None:
-    """Put figures in the place of those that the file holds of the same promises; others stay as they are."""
+    """Put figures in the place of those that the file holds of the same promises, or beside them, if of one commit."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     commit = subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
     about = {"commit": commit, **recording.describe_run(int(os.environ.get("OMP_NUM_THREADS", "0")))}
-    recording.write_json(recording.read_json(file) | {name: one | about for name, one in found.items()}, file)
+    stored = recording.read_json(file)
+    for name, one in found.items():
+        before = stored.get(name, {}) if stored.get(name, {}).get("commit") == commit else {"figures": {}, "tests": []}
+        figures, tests = before["figures"] | one["figures"], sorted({*before["tests"], *one["tests"]})
+        stored[name] = {"figures": figures, "tests": tests} | about
+    recording.write_json(stored, file)

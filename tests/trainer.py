@@ -52,7 +52,8 @@ def train_flow(callbacks: list) -> tuple[keras.Model, dict]:
     """A flow by a fit() of its own, whose optimiser averages the weights."""
     model = flow.FlowMatching(networks.build_dense_flow(width=4, blocks=1))
     model.compile(keras.optimizers.Adam(1e-3, use_ema=True))
-    start = callbacks[0].read if callbacks else 0
+    callbacks = callbacks or [training.FirstStep()]  # which lets go of the graphs at the end, as in train_flow()
+    start = callbacks[0].read
     batches = data.make_batches(DIGITS.train.images, SHORT["batch_size"], 0, DIGITS.test.images, start=start)
     sizes = {name: SHORT[name] for name in ("epochs", "steps_per_epoch")}
     return model, model.fit(batches, **sizes, callbacks=callbacks, verbose=0).history

@@ -127,6 +127,7 @@ class Reference:
 
     def find_band(self, metric: str, worse: str, log: bool = False) -> Band | None:
         """Return the band of a metric, None where none has been measured, or one that was formed in another way."""
+        _check_report(metric, 0.0, worse, log)
         record = self.metrics.get(metric)
         if record is None or (record["worse"], record["log"]) != (worse, log):
             return None

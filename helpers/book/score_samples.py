@@ -18,7 +18,7 @@ import pandas as pd
 from helpers import data, metrics
 from helpers.arguments import check_kind, check_same_length, check_whole
 from helpers.book import surroundings
-from helpers.checks import IMAGE_SHAPE, ImageError, check_images, read_numbers
+from helpers.checks import IMAGE_SHAPE, ImageError, check_images, check_numbers, read_numbers
 from helpers.files import check_arrays
 from helpers.scorecard import Scorer
 
@@ -104,6 +104,7 @@ def _has_shape(shape: tuple) -> bool:
 
 def find_warnings(images: np.ndarray) -> list[str]:
     """Return what may be wrong with images, (count, 28, 28, 1) in [0, 1], that could still be meant."""
+    check_numbers(ImageError, 1, images=images)
     images, inside = check_images(images), np.zeros(IMAGE_SHAPE, bool)
     inside[1:-1, 1:-1] = True
     found = []

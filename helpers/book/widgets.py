@@ -17,7 +17,7 @@ from matplotlib.colors import to_hex
 
 from helpers.arguments import check_kind, check_positive
 from helpers.book.page import _display, _image, _pack, _read, _wrap
-from helpers.checks import LabelError, check_labels, check_latent, check_numbers
+from helpers.checks import LabelError, check_labels, check_latent, check_numbers, check_whole_type
 from helpers.plotting import DIGIT_COLORS, tile_images
 
 MAX_BYTES = 300_000  # of the weights of a widget, before they are packed
@@ -111,6 +111,7 @@ def show_plane(
     check_latent(codes, 2)
     check_numbers(LabelError, arrays=True, codes=codes, labels=labels)
     check_labels(labels, len(codes), len(DIGIT_COLORS))
+    check_whole_type(labels)
     ticks = np.linspace(-REACH, REACH, 17, dtype=np.float32)
     grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)  # (289, 2)
     apart = np.abs(_decode(decoder, grid) - _decode(dequantise(decoder), grid))

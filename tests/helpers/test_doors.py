@@ -585,7 +585,7 @@ def test_what_a_docstring_excludes_is_refused_by_name(name: str, table: dict[str
 def test_doors_are_counted(table: dict[str, Door], soak: Soak) -> None:
     """The same once more, for the figures of the page of promises."""
     tried = {name: knock_with_all(table[name]) for name in [*table][: soak.choose(3, len(table))]}
-    soak.tell("bad input ends in words", functions=len(tried), bad_inputs=sum(map(len, tried.values())))
+    soak.tell("bad input ends in words", doors=len(tried), bad_inputs_at_doors=sum(map(len, tried.values())))
     assert not any(answer for said in tried.values() for answer in said.values())
 
 

@@ -958,7 +958,7 @@ def test_bad_input_ends_in_words(soak: Soak, tmp_path: Path, monkeypatch: pytest
     soak.tell(
         "bad input ends in words",
         functions=len(table),
-        calls_tried=sum(tried for tried, _ in ended.values()),
+        calls_with_odd_input=sum(tried for tried, _ in ended.values()),
         silent_or_crashed=0,
     )
 

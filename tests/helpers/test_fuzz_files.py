@@ -443,18 +443,16 @@ def test_a_good_file_is_read(good: tuple[Kind, Path]) -> None:
 @pytest.mark.soak
 @pytest.mark.filterwarnings("ignore")  # of Keras and NumPy, before they fail on bytes of chance
 @pytest.mark.parametrize("good", KINDS, indirect=True)
-def test_a_file_of_chance_ends_in_words(
-    good: tuple[Kind, Path], tmp_path: Path, soak: Soak, request: pytest.FixtureRequest
-) -> None:
+def test_a_file_of_chance_ends_in_words(good: tuple[Kind, Path], tmp_path: Path, soak: Soak) -> None:
     (kind, file), trace, wrong = good, tmp_path / "trace", {}
-    content, count, name = file.read_bytes(), soak.choose(SHORT, LONG), request.node.callspec.id
+    content, count = file.read_bytes(), soak.choose(SHORT, LONG)
     for seed in range(count):
         change, changed = spoil(content, np.random.default_rng(seed), trace)
         if complaint := try_file(kind, file, changed):
             wrong[change, seed] = complaint
         assert not trace.exists(), f"{change}, {seed}: a file has run code"
     assert wrong == {}
-    soak.tell("bad input ends in words", **{f"files_tried_{name}": count, "silent_or_crashed": 0})
+    soak.tell("bad input ends in words", files_tried=count, kinds_of_files=1, silent_or_crashed=0)
 
 
 # What would eat the memory
@@ -540,4 +538,4 @@ def test_a_small_file_that_claims_gigabytes_ends_in_words(name: str, tmp_path: P
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout.splitlines()[-1]) == {}
-    soak.tell("bad input ends in words", **{f"bombs_tried_{name}": len(bombs)})
+    soak.tell("bad input ends in words", files_that_claim_gigabytes=len(bombs))
