@@ -85,7 +85,7 @@ EXPECTED = {
 MAX_LINES = 240  # of a module, of which doors are some 20
 # Of what chapters teach, each function with its door; of the doors; of what holds the book together, a third of it
 # widgets
-MAX_TAUGHT, MAX_DOORS, MAX_KEEPERS, MAX_BOOK = 1_560, 480, 230, 1_710
+MAX_TAUGHT, MAX_DOORS, MAX_KEEPERS, MAX_BOOK = 1_560, 480, 230, 1_730
 
 
 def parsed(path: Path) -> ast.Module:
