@@ -184,7 +184,7 @@ def test_mnist_as_it_should_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
 
 
 def test_a_gpu_that_tensorflow_does_not_see(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(doctor.shutil, "which", {"nvidia-smi": "/usr/bin/nvidia-smi"}.get)
     assert "note    a GPU that TensorFlow does not see" in report(capsys)[1]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")  # hidden on purpose
     assert "a GPU that" not in report(capsys)[1]

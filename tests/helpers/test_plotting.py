@@ -1,7 +1,9 @@
 """Figures: each function draws what it is given on the Axes it is given, returns them, and shows nothing."""
 
 import itertools
+import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
@@ -36,6 +38,13 @@ def ax(monkeypatch: pytest.MonkeyPatch) -> Iterator[Axes]:
         assert not current.has_data()
         assert plt.get_fignums() == [figure.number]
         plt.close(figure)
+
+
+def test_a_notebook_is_known_by_its_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: "the shell"))
+    assert plotting._find_shell() == "the shell"
+    monkeypatch.delitem(sys.modules, "IPython")
+    assert plotting._find_shell() is None
 
 
 DRAWERS = [

@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import re
+import runpy
 import sys
 import zipfile
 from pathlib import Path
@@ -142,6 +143,14 @@ def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
         with pytest.raises(score_samples.SamplesError, match=r"allow_pickle=False.*plain arrays with np\.savez"):
             score_samples.read_samples(path)
     assert not (tmp_path / "sprung").exists()
+
+
+def test_the_module_is_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(sys, "argv", ["score_samples", "gone.npz"])
+    monkeypatch.delitem(sys.modules, score_samples.__name__)  # which runpy would warn of
+    with pytest.raises(SystemExit, match="1"):
+        runpy.run_module(score_samples.__name__, run_name="__main__")
+    assert "gone.npz: cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["none", "folder", "empty", "page", "npy", "cut", "archive"])

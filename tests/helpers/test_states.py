@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from tensorflow.python.framework import ops
 
 from helpers import checkpoints, models, networks, training
 
@@ -233,6 +234,27 @@ def test_what_cannot_be_kept_is_told_before_training(tmp_path: Path, monkeypatch
     (tmp_path / "file").touch()
     with pytest.raises(training.CheckpointError, match="cannot be written"):
         fit(build(), training.Checkpoint(tmp_path / "file" / "training.npz"))
+
+
+def test_each_epoch_is_kept_unless_asked_otherwise(tmp_path: Path) -> None:
+    assert training.Checkpoint(tmp_path / "training.npz").every == 1
+
+
+def test_what_tensorflow_keeps_of_a_training_is_let_go_of_at_its_end(tmp_path: Path) -> None:
+    """The gradients of operations that have one of their own, by names that begin so."""
+    registry = ops.gradient_registry._registry
+
+    def count() -> int:
+        return sum(name.startswith("CustomGradient-") for name in registry)
+
+    before, seen = count(), []
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(count()))
+    for callback in (training.FirstStep(), training.Checkpoint(tmp_path / "training.npz")):
+        vae = build()
+        vae.fit(np.zeros((8, 28, 28, 1), np.float32), epochs=1, callbacks=[callback, watch], verbose=0)
+        assert callback.model is None
+    assert min(seen) > before
+    assert count() == before
 
 
 def test_writing_takes_a_hundredth_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from helpers.arguments import ArgumentError
 from helpers.book import temperature
 
 TOKENS = ["", "\n", " a", "<", *"bcdefgh"]
@@ -49,6 +50,12 @@ def test_logits_stand_as_they_are_and_shares_at_temperature_one(shown: list) -> 
 def test_words_count_the_tokens_that_hold_most(shown: list, held: float, told: str) -> None:
     temperature.show_temperature({"A": np.array([held, *np.zeros(10)])}, TOKENS, "Look.")
     assert told in shown[0]["text/html"]
+
+
+@pytest.mark.parametrize("logits", [["a"] * 11, [[1.0], [1.0, 2.0]], None])
+def test_logits_are_numbers(logits: object) -> None:
+    with pytest.raises(ArgumentError, match="expected (numbers|rows of equal length)"):
+        temperature.show_temperature({"A": logits}, TOKENS, "Look.")
 
 
 @pytest.mark.parametrize("logits", [np.zeros(10), np.zeros((11, 1)), np.array([np.nan, *np.zeros(10)])])

@@ -147,6 +147,7 @@ def test_a_walk_is_the_same_in_each_run_and_stands_without_scripts(shown: list) 
     assert page.count('<p class="told">5 steps: 2 of 2 points end in a circle</p>') == 1
     assert "--count:2;--frame:1" in page
     assert 'data-noise="[[0.12, 0.5], [-1.0, -2.0]]"' in page
+    assert 'data-counts="[1, 5]"' in page
     assert 'alt="Black, then white."' in page
     assert "Look &lt;here&gt;." in page
     assert "lies 0.0000 from where the chapter&#x27;s lies" in page
