@@ -54,7 +54,7 @@ def test_words_count_the_tokens_that_hold_most(shown: list, held: float, told: s
 
 @pytest.mark.parametrize("logits", [["a"] * 11, [[1.0], [1.0, 2.0]], None])
 def test_logits_are_numbers(logits: object) -> None:
-    with pytest.raises(ArgumentError, match="expected (numbers|rows of equal length)"):
+    with pytest.raises(ArgumentError, match=r"expected (numbers|rows of equal length)"):
         temperature.show_temperature({"A": logits}, TOKENS, "Look.")
 
 
