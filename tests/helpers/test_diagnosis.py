@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from helpers import data, diagnosis, models, networks, training
+from helpers.arguments import ArgumentError
 
 LOOKS = 20
 
@@ -41,6 +42,12 @@ def test_falling_spread_is_not_converged_even_where_it_is_high() -> None:
 
 def test_answers_that_still_move_are_not_converged() -> None:
     assert diagnosis.diagnose(make_history(d_real=np.linspace(0.95, 0.55, LOOKS))) == "not converged"
+
+
+def test_a_recorder_compares_as_many_samples_as_real_images() -> None:
+    latent, real = np.zeros((3, 2), np.float32), np.zeros((4, 28, 28, 1), np.float32)
+    with pytest.raises(ArgumentError, match="expected as many of each"):
+        diagnosis.SpreadRecorder(lambda latent: real, latent, real)
 
 
 @pytest.mark.parametrize(("moved", "kind"), [(0.25, "healthy"), (0.2, "not converged")])

@@ -113,6 +113,16 @@ def test_heun_asks_for_two_velocities_a_step_and_one_in_the_last() -> None:
 # The model
 
 
+def test_layers_that_training_disturbs_are_at_rest_in_what_a_flow_answers() -> None:
+    """With dropout no two answers to one question would be the same."""
+    inner = networks.build_dense_flow(width=4, blocks=1)
+    told = keras.Input(inner.input_shape[1:])
+    model = flow.FlowMatching(keras.Model(told, keras.layers.Dropout(0.5)(inner(keras.layers.Dropout(0.5)(told)))))
+    latent = models.draw_latent(4, model.latent_size, seed=0)
+    for answer in (lambda: model.generate(latent, steps=2), lambda: np.asarray(model(latent))):
+        np.testing.assert_array_equal(answer(), answer())
+
+
 def test_the_loss_of_the_model_by_hand() -> None:
     model = build()
     for weights in model.network.trainable_variables:

@@ -279,6 +279,16 @@ def test_breakage_is_caught(name, broken, check, monkeypatch: pytest.MonkeyPatch
         check()
 
 
+def test_rows_of_unequal_length_are_no_tensor() -> None:
+    with pytest.raises(ArgumentError, match="expected a tensor"):
+        losses.generator_loss(tf.ragged.constant([[1.0], [1.0, 2.0]]))
+
+
+def test_what_a_graph_does_not_know_yet_is_let_through() -> None:
+    loss = tf.function(losses.generator_loss, input_signature=[tf.TensorSpec(None)])
+    assert float(loss(tf.zeros((3, 1)))) == pytest.approx(np.log(2), rel=1e-6)
+
+
 def test_a_batch_that_chance_drew_empty_has_an_answer_for_each() -> None:
     none, images = tf.zeros((0, 8)), tf.zeros((0, 28, 28, 1))
     assert losses.reparameterise(none, none, none).shape == (0, 8)

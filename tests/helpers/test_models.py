@@ -59,6 +59,13 @@ def test_what_is_no_network_is_refused(model: type) -> None:
             model(*pair)
 
 
+def test_a_seed_has_31_bits() -> None:
+    pair = networks.build_dense_encoder(3, (4,)), networks.build_dense_decoder(3, (4,))
+    assert models.VAE(*pair, seed=2**31 - 1).seed == 2**31 - 1
+    with pytest.raises(ArgumentError, match="seed is 2147483648, expected a whole number"):
+        models.VAE(*pair, seed=2**31)
+
+
 def test_a_gan_is_trained_by_two_optimisers() -> None:
     gan = models.GAN(networks.build_dense_generator(3, (4,)), networks.build_dense_discriminator((4,)))
     for pair in (("adam", keras.optimizers.Adam()), (keras.optimizers.Adam(), "adam")):

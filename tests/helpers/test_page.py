@@ -219,6 +219,12 @@ def test_many_grey_levels_become_sixteen(shown: list) -> None:
     assert stored.ravel() / 255 == pytest.approx(levels.ravel(), abs=0.5 / 15 + 0.002)
 
 
+def test_as_many_levels_stay_as_are_asked_for(shown: list) -> None:
+    levels = np.linspace(0, 1, 256).reshape(1, 16, 16)
+    page.show_frames(levels, ["a"], alt="A ramp.", colours=64)
+    assert len(np.unique(unpacked(picture(shown[0])[0])[..., 0])) == 64
+
+
 def test_of_many_colours_the_common_and_the_far_ones_stay(shown: list) -> None:
     frame = np.full((40, 40, 3), 255, np.uint8)
     frame[:10] = np.random.default_rng(0).integers(100, 255, (10, 40, 3))

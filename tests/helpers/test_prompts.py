@@ -50,6 +50,10 @@ def test_the_first_prompt_stands_without_scripts(shown: list) -> None:
     page = shown[0]["text/html"]
     assert page.startswith('<div class="book-output book-drawing">')
     assert 'alt="A prompt in &lt;six&gt; parts."' in page
+    assert re.findall(r'<select class="(\w+)" aria-label="(\w+)"', page)[:2] == [
+        ("question", "Question"),
+        ("passage", "Passage"),
+    ]
     assert "<option selected>two</option>" in page  # it looks at the answers
     tokens = re.findall(r'<li style="--share:([\d.]+)">([^<]*)<small>([^<]*)</small></li>', page)
     assert tokens == [*(("0.0", token, "") for token in "de.a"), ("1.0", "b", "1.00"), ("0.0", "?", "")]

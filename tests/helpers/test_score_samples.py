@@ -145,6 +145,14 @@ def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
+def test_a_pixel_at_the_bound_is_bright_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.zeros((2, 28, 28, 1), np.float32)
+    images[0, 14, 14] = 0.5
+    for bound, warnings in ((0.5, 0), (0.51, 1)):
+        monkeypatch.setattr(score_samples, "DIM", bound)
+        assert len(score_samples.find_warnings(images)) == warnings
+
+
 def test_the_module_is_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setattr(sys, "argv", ["score_samples", "gone.npz"])
     monkeypatch.delitem(sys.modules, score_samples.__name__)  # which runpy would warn of

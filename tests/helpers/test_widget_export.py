@@ -131,6 +131,7 @@ def test_a_plane_holds_a_thousand_codes_at_most(shown: list) -> None:
     codes = np.random.default_rng(0).uniform(-3, 3, (1_500, 2))
     widgets.show_plane(randomised(networks.build_dense_decoder(2, (8,))), codes, np.zeros(1_500, int), "Look.")
     assert len(re.findall(r"M\d+ \d+h0", shown[0]["text/html"])) == 1_000
+    assert 'data-start="0.0 0.0"' in shown[0]["text/html"]
 
 
 def test_a_walk_is_the_same_in_each_run_and_stands_without_scripts(shown: list) -> None:
