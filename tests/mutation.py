@@ -2,8 +2,8 @@
 
 In a copy of the tree all those tests run once on whole code: they must pass, and it is kept which lines each runs.
 Then, mutant after mutant, those that run the changed statement, and the rest of the module's own test file. What was
-found stays in _build/mutation, and a later call goes on from there: a kill counts while the module and the test file
-are the same, a survivor while nothing in helpers and its tests has changed.
+found stays in tests/mutants.json, and a later call goes on from there, on any machine: a kill counts while the module
+and the test that killed are the same, a survivor while nothing in helpers and its tests has changed.
 
 tests/survivors.toml gives the reason of each survivor, and of each line of `helpers` that these tests do not run.
 """
@@ -12,6 +12,7 @@ import argparse
 import ast
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -36,7 +37,8 @@ BUDGET = 60  # CPU seconds of tests of other modules
 # many seconds of a clock for each of them, on a machine that does much else. What takes longer would never end.
 GRACE, SLOWER, CLOCK = 10, 5, 10
 EXCUSES = ROOT / "tests" / "survivors.toml"
-FOUND = ROOT / "_build" / "mutation"
+FOUND = ROOT / "tests" / "mutants.json"
+OBSERVED = ROOT / "_build" / "mutation"
 
 
 class TestsFailError(RuntimeError):
@@ -161,24 +163,44 @@ def is_known(result: dict | None, mutant: Mutant, tree: Path) -> bool:
 
 def find_digest(killed_by: str, mutant: Mutant, tree: Path) -> str:
     """A digest of what a result depends on."""
-    file = tree / find_file(killed_by)
-    return hash_files(tree / mutant.file, file) if file.is_file() else hash_files(*code_files(tree))
+    module, file = tree / mutant.file, tree / find_file(killed_by.removeprefix("import of "))
+    if not file.is_file():
+        return hash_files(*code_files(tree))
+    test = re.search(r"::(\w+)", killed_by)
+    return hash_files(module) + hash_test(file, test[1]) if test else hash_files(module, file)
+
+
+def hash_test(file: Path, name: str) -> str:
+    """A digest of the text of one test, its parameters among it, of whichever tests stand beside it."""
+    source = file.read_text(encoding="utf-8")
+    tests = [node for node in ast.parse(source).body if getattr(node, "name", "") == name]
+    lines = [line for test in tests for line in read_lines(source, test)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def read_lines(source: str, test: ast.FunctionDef) -> list[str]:
+    """The lines of a function with its decorators."""
+    first = min(node.lineno for node in (test, *test.decorator_list))
+    return source.splitlines()[first - 1 : test.end_lineno]
 
 
 def run_mutants(
-    tree: Path, chosen: list[Mutant], found: Path, grace: float = GRACE
+    tree: Path, chosen: list[Mutant], found: Path, scratch: Path, grace: float = GRACE
 ) -> tuple[dict[str, str], dict[str, list[int]]]:
-    """What has killed each mutant, by its name, empty for a survivor; and what was observed of the whole code."""
-    found.mkdir(parents=True, exist_ok=True)
-    results = read_json(found / "results.json")
-    with start_worker(tree, found / "last_run.txt") as worker:
-        observed = observe(tree, worker, found)
+    """What has killed each mutant, by its name, empty for a survivor; and what was observed of the whole code.
+
+    found: the file of results, which is read, and written after each mutant. scratch: a folder for what can be lost.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    results = read_json(found)
+    with start_worker(tree, scratch / "last_run.txt") as worker:
+        observed = observe(tree, worker, scratch)
         for mutant in chosen:
             if is_known(results.get(mutant.name), mutant, tree):
                 continue
             answer = try_mutant(mutant, (tree / mutant.file).read_text(encoding="utf-8"), observed, worker, grace)
             results[mutant.name] = answer | {"of": find_digest(answer["killed_by"], mutant, tree)}
-            write_json(results, found / "results.json")
+            write_json(results, found)
             said = answer["killed_by"] or "SURVIVES"
             print(f"{mutant.name} (line {mutant.lines[0]})\n    {said}, {answer['cpu']} CPU s", flush=True)
     return {mutant.name: results[mutant.name]["killed_by"] for mutant in chosen}, observed
@@ -256,7 +278,7 @@ def main() -> int:
         tree = Path(folder).resolve() / "book"
         shutil.copytree(ROOT, tree, ignore=LEFT_OUT)  # what is edited meanwhile counts for none
         try:
-            outcome, observed = run_mutants(tree, find_all(tree)[:count], FOUND)
+            outcome, observed = run_mutants(tree, find_all(tree)[:count], FOUND, OBSERVED)
         except TestsFailError as error:
             print(error, file=sys.stderr)
             return 1

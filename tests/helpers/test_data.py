@@ -532,6 +532,21 @@ def test_an_array_longer_than_it_says_is_refused(mnist_file: Path) -> None:
         data.load("full")
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "advice"),
+    [
+        (-1.0, 1.0, r"try \(images \+ 1\) / 2"),
+        (-0.9, 1.5, "rescale them, or try np.clip"),
+        (-1.5, 1.0, "rescale them, or try np.clip"),
+        (0.0, 255.0, "try images / 255"),
+        (0.0, 256.0, "rescale them, or try np.clip"),
+    ],
+)
+def test_advice_follows_the_range(low: float, high: float, advice: str) -> None:
+    with pytest.raises(ImageError, match=advice):
+        check_images(np.linspace(low, high, 2 * 784, dtype=np.float32).reshape(2, 28, 28, 1))
+
+
 class Payload:
     """What a hostile pickle would do on being read: make a file."""
 

@@ -47,6 +47,20 @@ def test_a_notebook_is_known_by_its_shell(monkeypatch: pytest.MonkeyPatch) -> No
     assert plotting._find_shell() is None
 
 
+def test_a_name_stands_for_each_part_of_a_model() -> None:
+    parts = {"real", "generator", "decoder", "discriminator", "latent", "encoder", "broken", "baseline"}
+    assert plotting.COLOURS.keys() == parts
+
+
+def test_rows_but_the_last_hold_as_many_images() -> None:
+    levels = np.linspace(0.0, 1.0, 3)
+    rows = {name: grey_images(*levels) for name in "abcd"}
+    with pytest.raises(ArgumentError, match=r"rows hold \[3, 3, 2, 3\] images"):
+        plotting.show_rows(plt.gca(), rows | {"c": grey_images(0.1, 0.2)})
+    plotting.show_rows(plt.gca(), rows | {"d": grey_images(0.1)})
+    plotting.show_rows(plt.gca(), rows | {"b": grey_images(*levels, np.nan)[1:]})  # what is only shown may have gaps
+
+
 DRAWERS = [
     lambda ax: plotting.show_images(ax, grey_images(0.2, 0.4, 0.6), columns=2, label="some"),
     lambda ax: plotting.show_rows(ax, {"a": grey_images(0.2, 0.4), "b": grey_images(0.6, 0.8)}),

@@ -119,6 +119,7 @@ def test_a_metric_without_a_part_is_refused(folder: Path, key: str) -> None:
     [
         ([], "a record needs"),
         ({**whole(), "metrics": {}}, "a metric at least"),
+        ({**whole(), "metrics": {"a": 5}}, "toy: a is 5, a int; expected an object"),
         (changed(n=9), "as many seeds and values"),
         (changed(seeds=[0]), "as many seeds and values"),
         (changed(values=VALUES[1:]), "as many seeds and values"),

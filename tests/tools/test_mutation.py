@@ -108,8 +108,8 @@ def test_each_mutant_of_helpers_is_another_program_and_has_a_name_of_its_own() -
 
 
 def test_a_mutant_is_killed_or_survives_and_is_not_asked_again(tree: Path, tmp_path: Path, capsys) -> None:
-    mutants = mutation.find_all(tree)
-    outcome, observed = mutation.run_mutants(tree, mutants, tmp_path / "found", grace=1)
+    mutants, kept = mutation.find_all(tree), (tmp_path / "found.json", tmp_path / "scratch")
+    outcome, observed = mutation.run_mutants(tree, mutants, *kept, grace=1)
     test = "tests/helpers/test_toy.py::test_it_clips_what_is_too_large"
     assert outcome == {
         "helpers/toy.py clip: value > most -> (value >= most)": test,
@@ -123,18 +123,22 @@ def test_a_mutant_is_killed_or_survives_and_is_not_asked_again(tree: Path, tmp_p
     assert mutation.find_missed(tree, observed["missed"]) == [("helpers/toy.py", "never", "return 1")]
     assert (tree / "helpers" / "toy.py").read_text(encoding="utf-8") == TOY
     assert capsys.readouterr().out.count("SURVIVES") == 3
-    assert mutation.run_mutants(tree, mutants, tmp_path / "found") == (outcome, observed)
+    assert mutation.run_mutants(tree, mutants, *kept) == (outcome, observed)
     assert capsys.readouterr().out == ""
     more = "\ndef test_it_leaves_the_rest():\n    assert (toy.clip(12, 9), toy.never()) == (9, 1)\n"
     (tree / "tests" / "helpers" / "test_toy.py").write_text(TESTS + more, encoding="utf-8")
-    again, _ = mutation.run_mutants(tree, [one for one in mutants if not outcome[one.name]], tmp_path / "found")
+    again, _ = mutation.run_mutants(tree, [one for one in mutants if not outcome[one.name]], *kept)
     assert set(again.values()) == {"tests/helpers/test_toy.py::test_it_leaves_the_rest"}
+    capsys.readouterr()
+    mutation.run_mutants(tree, mutants, *kept)
+    asked = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert asked == ["helpers/toy.py clip: value -= 1 -> value += 1 (line 6)"]  # for which no test can be named
 
 
 def test_tests_that_fail_anyway_prove_nothing(tree: Path, tmp_path: Path) -> None:
     (tree / "tests" / "helpers" / "test_toy.py").write_text(TESTS + "    assert False\n", encoding="utf-8")
     with pytest.raises(mutation.TestsFailError, match=r"fail without a mutant.*test_it_clips"):
-        mutation.run_mutants(tree, mutation.find_all(tree), tmp_path / "found")
+        mutation.run_mutants(tree, mutation.find_all(tree), tmp_path / "found.json", tmp_path / "scratch")
 
 
 def test_a_survivor_or_line_without_a_reason_is_told_and_a_reason_without_a_case_too() -> None:
