@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 from helpers import data, losses, models, networks
-from helpers.checks import ImageError, check_images
+from helpers.checks import ImageError, LabelError, check_images, check_labels
 
 IMAGE = (28, 28, 1)
 
@@ -545,6 +545,19 @@ def test_an_array_longer_than_it_says_is_refused(mnist_file: Path) -> None:
 def test_advice_follows_the_range(low: float, high: float, advice: str) -> None:
     with pytest.raises(ImageError, match=advice):
         check_images(np.linspace(low, high, 2 * 784, dtype=np.float32).reshape(2, 28, 28, 1))
+
+
+@pytest.mark.parametrize("seed", [0, 1_000, 2**63 - 1])
+def test_a_stream_takes_any_seed_of_63_bits(seed: int) -> None:
+    images = np.zeros((4, 28, 28, 1), np.float32)
+    assert next(iter(data.make_batches(images, 2, seed, np.ones((1, 28, 28, 1), np.float32)))).shape == images[:2].shape
+
+
+def test_whole_numbers_are_not_told_to_become_whole() -> None:
+    with pytest.raises(LabelError, match=r"expected 5 whole numbers, \(5,\)\.$"):
+        check_labels(np.arange(3), 5)
+    with pytest.raises(LabelError, match=r"try np\.array\(labels\)\.astype\(int\)"):
+        check_labels(np.array(["1", "2"]), 2)
 
 
 class Payload:

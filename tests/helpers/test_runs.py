@@ -27,6 +27,13 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     return outputs
 
 
+def test_each_run_is_headed_by_what_is_said_of_its_end(shown: list) -> None:
+    three = {name: np.concatenate([frames, frames[-1:]]) for name, frames in RUNS.items()}
+    told = {name: [*words, f"the end of {name[0]}"] for name, words in TOLD.items()}
+    runs.show_runs(three, ["step 0", "step 5", "step 9"], told, **ABOUT)
+    assert re.findall("<small>([^<]*)</small>", shown[0]["text/html"]) == ["the end of 0", "the end of 1"]
+
+
 def test_runs_stand_side_by_side_at_the_last_frame(shown: list) -> None:
     for _ in range(2):
         runs.show_runs(RUNS, ["step 0", "step 9"], TOLD, **ABOUT)
