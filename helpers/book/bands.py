@@ -201,7 +201,7 @@ def _check_answer(name: Any, truth: Any) -> None:
     """Raise BandError unless an answer is yes or no, as None is: a text that says False would count as yes."""
     check_kind(str, "a text", BandError, name=name)
     answer = read_numbers(truth is not None and truth, "truth", BandError)
-    if answer.ndim or answer.dtype.kind not in "bui":
+    if answer.ndim or answer.dtype.kind == "f":
         raise BandError(f"truth is {tell(truth)}, expected True or False; of an array, try truth.all().")
 
 
