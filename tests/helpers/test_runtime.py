@@ -1,6 +1,7 @@
 """Where a chapter starts: which profile, seed and device, and what is refused."""
 
 import random
+import sys
 
 import numpy as np
 import pandas as pd
@@ -62,6 +63,8 @@ def test_an_unknown_profile_is_refused(monkeypatch: pytest.MonkeyPatch, profile:
 
 @pytest.mark.parametrize("seed", ["-1", "1.5", "one", "0x10", "2147483648", "²", "1 2"])
 def test_what_is_no_seed_is_refused(monkeypatch: pytest.MonkeyPatch, seed: str) -> None:
+    if not seed.isascii() and sys.getfilesystemencoding() == "ascii":
+        pytest.skip("no environment holds such a sign here")
     monkeypatch.setenv("BOOK_SEED", seed)
     with pytest.raises(
         runtime.ProfileError, match=f"BOOK_SEED is '{seed}'; expected a whole number from 0 to 2147483647"
