@@ -31,13 +31,13 @@ class Soak(NamedTuple):
 
 
 def find_figures(reports: Iterable) -> dict[str, dict]:
-    """What the tests that passed have told, by promise. What several of its tests count by one name is added up."""
+    """What the tests that passed have told, by promise. Whole numbers that several told by one name are added up."""
     found: dict[str, dict] = {}
     for report in reports:
         for told in (value for name, value in report.user_properties if name == "soak"):
             promise = found.setdefault(told["promise"], {"figures": {}, "tests": []})
-            counted = {name: promise["figures"].get(name, 0) + one for name, one in told["figures"].items()}
-            promise["figures"] |= counted
+            for name, one in told["figures"].items():
+                promise["figures"][name] = one + promise["figures"].get(name, 0) if isinstance(one, int) else one
             promise["tests"] = sorted({*promise["tests"], report.nodeid.partition("[")[0]})
     return found
 
