@@ -25,7 +25,7 @@ endif
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor book lint unit new-chapter chapter test lab execute bands full studies fresh benchmark breakages mutation soak gpu serve score colab-test links lock sbom licences plain-sphinx pdf epub publish push-colab publish-rehearsal set-repository clean
+.PHONY: help doctor book lint unit new-chapter chapter test lab execute bands full studies fresh benchmark breakages mutation others soak gpu serve score colab-test links lock sbom licences plain-sphinx pdf epub publish push-colab publish-rehearsal set-repository clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -108,6 +108,19 @@ gpu: .venv/.installed ## run gan, vae and flow in full on this machine's GPU, mi
 mutation: .venv/.installed ## change 300 places in helpers, one at a time, and show which test notices, hours; it goes on where it was stopped
 	$(BIN)/python -m tests.mutation
 
+# What checks, at its pins, beside what helpers depends on
+CHECKS = $(shell grep -E '^(hypothesis|ipykernel|nbclient|nbformat|nbval|pytest|pytest-xdist)==' requirements.txt)
+INTO = .venv-supply/bin/uv pip install --quiet --python .venv-others
+others: .venv/.installed .venv-supply/.installed ## set up other Pythons, where they are here, and the newest and the oldest versions, for soak to try
+	@for version in 3.12 3.13; do \
+		UV_PYTHON_DOWNLOADS=never .venv-supply/bin/uv venv --quiet --clear --python $$version .venv-others/$$version || continue; \
+		$(INTO)/$$version --require-hashes --requirement requirements-lock.txt && $(INTO)/$$version --no-deps --editable . || exit 1; \
+	done
+	@for versions in newest:highest oldest:lowest-direct; do \
+		.venv-supply/bin/uv venv --quiet --clear --python $(BIN)/python .venv-others/$${versions%:*} && \
+		$(INTO)/$${versions%:*} --upgrade --resolution $${versions#*:} --editable . $(CHECKS) || exit 1; \
+	done
+
 soak: .venv/.installed .venv/.torch ## kill, starve, fuzz and repeat, hours, for the page of promises (ONLY=kill: the tests so named)
 	$(PYTEST) --soak -m soak $(if $(ONLY),-k "$(ONLY)") --durations 10 tests
 
@@ -172,4 +185,4 @@ set-repository: .venv/.installed ## write the book's address into chapters and _
 	$(BIN)/python -m tools.set_repository "$(URL)" "$(BRANCH)"
 
 clean: ## remove all that these targets made, .venv included
-	rm -rf _build .venv .venv-colab .venv-newest .venv-supply .pytest_cache .ruff_cache
+	rm -rf _build .venv .venv-colab .venv-newest .venv-others .venv-supply .pytest_cache .ruff_cache

@@ -25,19 +25,20 @@ class Soak(NamedTuple):
         """Of two amounts the one of the form that runs."""
         return long if self.long else short
 
-    def tell(self, promise: str, **figures: float | str) -> None:
+    def tell(self, promise: str, **figures: float | str | list[str]) -> None:
         """Say what was counted for a promise, by names that a reader understands: kills=150, ended_the_same=150."""
         self.record("soak", {"promise": promise, "figures": figures})
 
 
 def find_figures(reports: Iterable) -> dict[str, dict]:
-    """What the tests that passed have told, by promise. Whole numbers that several told by one name are added up."""
+    """What the tests that passed have told, by promise. Of one name, whole numbers are added up, and lists joined."""
     found: dict[str, dict] = {}
     for report in reports:
         for told in (value for name, value in report.user_properties if name == "soak"):
             promise = found.setdefault(told["promise"], {"figures": {}, "tests": []})
             for name, one in told["figures"].items():
-                promise["figures"][name] = one + promise["figures"].get(name, 0) if isinstance(one, int) else one
+                adds_up = name in promise["figures"] and isinstance(one, int | list)
+                promise["figures"][name] = promise["figures"][name] + one if adds_up else one
             promise["tests"] = sorted({*promise["tests"], report.nodeid.partition("[")[0]})
     return found
 
@@ -51,5 +52,8 @@ def store_figures(found: dict[str, dict], file: Path = FIGURES) -> None:
     for name, one in found.items():
         before = stored.get(name, {}) if stored.get(name, {}).get("commit") == commit else {"figures": {}, "tests": []}
         figures, tests = before["figures"] | one["figures"], sorted({*before["tests"], *one["tests"]})
+        for figure, listed in one["figures"].items():
+            if isinstance(listed, list):  # of the tests of one list some may have run before
+                figures[figure] = list(dict.fromkeys([*before["figures"].get(figure, []), *listed]))
         stored[name] = {"figures": figures, "tests": tests} | about
     recording.write_json(stored, file)

@@ -46,9 +46,15 @@ def tell_command(promise, tests):
 
 
 def tell_figures(figures):
-    """Named figures as Markdown, a line each."""
-    numbers = {name: f"{value:,}" if isinstance(value, int) else str(value) for name, value in figures.items()}
-    return "\n".join(f"- {name.replace('_', ' ')}: {number}" for name, number in numbers.items())
+    """Named figures as Markdown, a line each; of a list how many they are, and which."""
+    lines = []
+    for name, value in figures.items():
+        if isinstance(value, list):
+            said = f"{len(value)} ({'; '.join(value)})"
+        else:
+            said = f"{value:,}" if isinstance(value, int) else str(value)
+        lines.append(f"- {name.replace('_', ' ')}: {said}")
+    return "\n".join(lines)
 
 
 class Promises(CostTable):

@@ -64,7 +64,8 @@ def test_the_command_names_every_file_that_tries_a_promise() -> None:
 
 
 def test_every_figure_has_a_line() -> None:
-    assert tell_figures({"machine": "two", "kills": 150}) == "- machine: two\n- kills: 150"
+    figures = {"machine": "two", "kills": 150, "tried": ["one thread", "no HOME"]}
+    assert tell_figures(figures) == "- machine: two\n- kills: 150\n- tried: 2 (one thread; no HOME)"
 
 
 def test_every_promise_of_the_tests_and_of_the_file_stands_on_the_page() -> None:

@@ -48,6 +48,11 @@ def find_locale() -> str | None:
     return next((name for name in known if name.startswith(COMMA)), None)
 
 
+def find_other(name: str) -> str:
+    """The Python of an environment that `make others` sets up."""
+    return str(ROOT / ".venv-others" / name / "bin" / "python")
+
+
 SETTINGS = {
     "HOME that cannot be written": Setting({"HOME": "/proc/nohome"}),
     "two threads": Setting({"BOOK_THREADS": "2"}),
@@ -64,16 +69,11 @@ SETTINGS = {
     "twice at once": Setting(at_once=2),
     "a path with spaces and Chinese characters": Setting(folder="生成模型 the book"),
     "no browser": Setting({"PATH": str(Path(sys.executable).parent)}, more=("tests/book/test_page_checks.py",)),
-    "Python 3.12": Setting(python="python3.12"),
-    "Python 3.13": Setting(python="python3.13"),
-    "newest versions": Setting(python=str(ROOT / ".venv-newest/bin/python")),
-    "oldest versions": Setting(python=str(ROOT / ".venv-oldest/bin/python")),
-}
-OTHERS = {
-    "Python 3.12": "weekly.yml tries it (colab)",
-    "Python 3.13": "test.yml and weekly.yml try it",
-    "newest versions": "weekly.yml tries them",
-    "oldest versions": "nobody tries them; put the lower bounds of pyproject.toml there",
+    **{f"Python {version}": Setting(python=find_other(version)) for version in ("3.12", "3.13")},
+    # Which warn of things that are for later
+    **{
+        f"{which} versions": Setting(python=find_other(which), more=("-W", "default")) for which in ("newest", "oldest")
+    },
 }
 SHORT = ("HOME that cannot be written",)  # and `test_what_is_red_elsewhere_is_told` has another
 
@@ -124,31 +124,21 @@ def try_part(name: str, folder: Path, part: tuple[str, ...]) -> str:
     return "\n".join(text for one, text in zip(started, said, strict=True) if one.returncode)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each setting is a test of its own, which can be tried again alone: `make soak ONLY="elsewhere and oldest"`."""
+    if "setting" in metafunc.fixturenames:
+        metafunc.parametrize("setting", SETTINGS if metafunc.config.getoption("soak") else SHORT)
+
+
 @pytest.mark.soak
-def test_the_same_answers_elsewhere(soak: Soak, copy_book: Callable[[str], Path]) -> None:
-    gaps = {name: find_gap(setting) for name, setting in SETTINGS.items()} if soak.long else {}
-    tried = [name for name in (SETTINGS if soak.long else SHORT) if not gaps.get(name)]
-    red = {}
-    for name in tried:
-        chapter = random.Random(name).choice(CHEAP)
-        part = (f"notebooks/{chapter}.ipynb", *(f"tests/helpers/test_{one}.py" for one in PART), *SETTINGS[name].more)
-        if said := try_part(name, copy_book(SETTINGS[name].folder), part if soak.long else part[1:2]):
-            red[name] = said
-    not_here = "; ".join(name for name in SETTINGS if gaps.get(name)) or "none"
-    soak.tell(
-        "the same answers elsewhere",
-        settings_tried=len(tried),
-        settings_green=len(tried) - len(red),
-        settings_not_on_this_machine=not_here,
-    )
-    assert red == {}, "\n".join(f"== {name}\n{said}" for name, said in red.items())
-
-
-@pytest.mark.parametrize("name", OTHERS)
-def test_other_pythons_are_here(name: str) -> None:
-    """Skips, so that nobody takes them for tried, and says who tries them."""
-    if gap := find_gap(SETTINGS[name]):
-        pytest.skip(f"{gap}: {OTHERS[name]}")
+def test_the_same_answers_elsewhere(setting: str, soak: Soak, copy_book: Callable[[str], Path]) -> None:
+    if gap := find_gap(SETTINGS[setting]):
+        pytest.skip(f"{gap}: weekly.yml tries what `make others` sets up")
+    chapter = random.Random(setting).choice(CHEAP)
+    part = (f"notebooks/{chapter}.ipynb", *(f"tests/helpers/test_{one}.py" for one in PART), *SETTINGS[setting].more)
+    said = try_part(setting, copy_book(SETTINGS[setting].folder), part if soak.long else part[1:2])
+    assert said == ""
+    soak.tell("the same answers elsewhere", within_the_bands=[setting])
 
 
 def test_what_is_red_elsewhere_is_told(copy_book: Callable[[str], Path]) -> None:

@@ -22,13 +22,15 @@ def test_the_form_decides_on_the_amount() -> None:
 def test_figures_are_gathered_by_promise_and_stored_beside_those_of_others(tmp_path: Path) -> None:
     file = tmp_path / "soak.json"
     file.write_text(json.dumps({"resume": {"figures": {"kills": 1}}, "bad input": {"figures": {"tried": 5}}}), "utf-8")
-    reports = [report("tests/a.py::test_kill[gan]", ("resume", {"kills": 50, "not_here": "none"}))]
-    reports += [report("tests/a.py::test_kill[vae]", ("resume", {"kills": 50})), report("tests/a.py::test_b")]
-    store_figures(find_figures(reports), file)
+    reports = [report("tests/a.py::test_kill[gan]", ("resume", {"kills": 50, "not_here": "none", "of": ["gan"]}))]
+    reports += [report("tests/a.py::test_kill[vae]", ("resume", {"kills": 50, "of": ["vae"]}))]
+    store_figures(find_figures([*reports, report("tests/a.py::test_b")]), file)
     store_figures(find_figures([report("tests/c.py::test_cost", ("resume", {"percent": 1.5}))]), file)
+    store_figures(find_figures([report("tests/a.py::test_kill[vae]", ("resume", {"of": ["vae"]}))]), file)  # again
     stored = json.loads(file.read_text("utf-8"))
     assert stored["bad input"] == {"figures": {"tried": 5}}
-    assert stored["resume"]["figures"] == {"kills": 100, "not_here": "none", "percent": 1.5}  # of two runs
+    told = {"kills": 100, "not_here": "none", "percent": 1.5, "of": ["gan", "vae"]}
+    assert stored["resume"]["figures"] == told  # of three runs
     assert stored["resume"]["tests"] == ["tests/a.py::test_kill", "tests/c.py::test_cost"]
     stored["resume"]["commit"] = "an earlier one"
     file.write_text(json.dumps(stored), "utf-8")
