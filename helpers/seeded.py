@@ -127,7 +127,7 @@ class SeededModel(keras.Model):
         self, x: Any = None, y: Any = None, batch_size: int | None = None, *_: Any, **options: Any
     ) -> None:
         self._check_given(x, y, options.get("sample_weight"))
-        self._check_sizes(batch_size=batch_size, steps_per_epoch=options.get("steps"))
+        self._check_sizes(batch_size=batch_size, steps=options.get("steps"))
 
     def _check_held_out(self, given: Any) -> None:
         if isinstance(given, list | tuple) and len(given) > 3:  # of images, not of parts as Keras has them
@@ -136,7 +136,7 @@ class SeededModel(keras.Model):
             self._check_given(*keras.utils.unpack_x_y_sample_weight(given))
 
     def _check_sizes(self, **options: Any) -> None:
-        for name in ("batch_size", "steps_per_epoch", "validation_steps", "validation_batch_size"):
+        for name in ("batch_size", "steps", "steps_per_epoch", "validation_steps", "validation_batch_size"):
             if options.get(name) is not None:
                 check_whole(**{name: options[name]})
         check_whole(0, epochs=options.get("epochs", 0), initial_epoch=options.get("initial_epoch", 0))

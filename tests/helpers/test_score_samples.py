@@ -153,6 +153,13 @@ def test_a_pixel_at_the_bound_is_bright_enough(monkeypatch: pytest.MonkeyPatch) 
         assert len(score_samples.find_warnings(images)) == warnings
 
 
+@pytest.mark.parametrize(("frame", "warnings"), [(0.74, 0), (0.76, 1)])
+def test_paper_is_told_by_the_outermost_pixels_alone(frame: float, warnings: int) -> None:
+    images = np.full((2, 28, 28, 1), frame, np.float32)
+    images[:, 1:-1, 1:-1] = 0
+    assert len(score_samples.find_warnings(images)) == warnings
+
+
 def test_the_module_is_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setattr(sys, "argv", ["score_samples", "gone.npz"])
     monkeypatch.delitem(sys.modules, score_samples.__name__)  # which runpy would warn of

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from helpers import data, models, networks, seeded, training
+from helpers.arguments import ArgumentError
 from helpers.checks import ImageError, LabelError
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
@@ -282,6 +283,17 @@ def test_weights_alone_are_saved_and_loaded(kind: str, tmp_path: Path) -> None:
     assert not same_weights(model, other)
     other.load_weights(tmp_path / "w.weights.h5")
     assert same_weights(model, other)
+
+
+SIZES = {"fit": ("batch_size", "steps_per_epoch", "validation_batch_size", "validation_steps")}
+SIZES["evaluate"] = ("batch_size", "steps")
+
+
+@pytest.mark.parametrize(("way", "name"), [(way, name) for way, names in SIZES.items() for name in names])
+@pytest.mark.parametrize("wrong", [0, -1, 2.5, "8"])
+def test_a_size_that_counts_nothing_is_refused_by_its_name(way: str, name: str, wrong: object) -> None:
+    with pytest.raises(ArgumentError, match=f"^{name} is "):
+        getattr(compiled("vae"), way)(IMAGES, verbose=0, **{name: wrong})
 
 
 def test_predict_is_what_the_models_own_functions_give() -> None:
