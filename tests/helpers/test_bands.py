@@ -228,6 +228,7 @@ def test_numbers_are_told_in_full_up_to_a_thousand_million(number: float, told: 
         lambda reference: reference.verdict(5, 1.0, unit="", worse="lower"),
         lambda reference: reference.excludes(5, 1.0, worse="lower"),
         lambda reference: reference.check(5, True),
+        lambda reference: reference.find_band(5, worse="lower"),
     ],
 )
 def test_a_result_has_a_name(results: Path, report) -> None:

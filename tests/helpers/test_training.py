@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from helpers import data, flow, models, networks, training
+from helpers.arguments import ArgumentError
 
 LATENT = models.draw_latent(3, 2, seed=0)
 
@@ -69,6 +70,12 @@ def test_training_on_test_images_is_refused(build, train, digits) -> None:
     leaked = digits._replace(train=digits.test)
     with pytest.raises(data.LeakError, match="360 of the 360 training images are held out"):
         train(build(), leaked, **RECIPE)
+
+
+@pytest.mark.parametrize("given", [{}, {"each": training.FirstStep()}, training.FirstStep(), None])
+def test_callbacks_that_are_no_list_are_refused(given: object, digits: data.Digits) -> None:
+    with pytest.raises(ArgumentError, match=r"^callbacks is .*expected a list of callbacks"):
+        training.train_vae(build_vae(), digits, **RECIPE, callbacks=given)
 
 
 def test_a_vae_learns(digits: data.Digits) -> None:
