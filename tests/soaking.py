@@ -13,6 +13,7 @@ from tools import recording
 from tools.notebook_files import ROOT
 
 FIGURES = ROOT / "results" / "soak.json"
+WRITTEN = ("results/soak.json", "tests/mutants.json")  # by long runs themselves
 
 
 class Soak(NamedTuple):
@@ -43,10 +44,22 @@ def find_figures(reports: Iterable) -> dict[str, dict]:
     return found
 
 
+def describe_code(root: Path = ROOT) -> str:
+    """The commit of the code, "-dirty" where a tracked file differs from it that no long run has written."""
+
+    def ask(*command: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root), *command], check=True, capture_output=True, encoding="utf-8"
+        ).stdout.strip()
+
+    but = [f":(exclude){name}" for name in WRITTEN]
+    changed = ask("status", "--porcelain", "--untracked-files=no", "--", ".", *but)
+    return ask("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
+
+
 def store_figures(found: dict[str, dict], file: Path = FIGURES) -> None:
     """Put figures in the place of those that the file holds of the same promises, or beside them, if of one commit."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    commit = subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
+    commit = describe_code()
     about = {"commit": commit, **recording.describe_run(int(os.environ.get("OMP_NUM_THREADS", "0")))}
     stored = recording.read_json(file)
     for name, one in found.items():

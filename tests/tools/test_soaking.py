@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-from tests.soaking import FIGURES, Soak, find_figures, store_figures
+from tests.soaking import FIGURES, WRITTEN, Soak, describe_code, find_figures, store_figures
+from tests.tools.conftest import commit_all
 
 
 def report(nodeid: str, *told: tuple[str, dict]) -> SimpleNamespace:
@@ -37,6 +38,20 @@ def test_figures_are_gathered_by_promise_and_stored_beside_those_of_others(tmp_p
     store_figures(find_figures([report("tests/c.py::test_cost", ("resume", {"percent": 1.4}))]), file)
     assert json.loads(file.read_text("utf-8"))["resume"]["figures"] == {"percent": 1.4}
     assert {"commit", "date", "machine", "versions"} <= stored["resume"].keys()
+
+
+def test_what_a_long_run_writes_makes_no_code_dirty(tmp_path: Path) -> None:
+    for name in (*WRITTEN, "code.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1", "utf-8")
+    clean = commit_all(tmp_path)[:12]
+    assert describe_code(tmp_path) == clean
+    for name in WRITTEN:
+        (tmp_path / name).write_text("2", "utf-8")
+    (tmp_path / "new.py").write_text("1", "utf-8")
+    assert describe_code(tmp_path) == clean
+    (tmp_path / "code.py").write_text("2", "utf-8")
+    assert describe_code(tmp_path) == f"{clean}-dirty"
 
 
 def test_stored_figures_are_of_code_that_git_holds() -> None:
