@@ -66,7 +66,7 @@ lint: .venv/.installed ## check style, spelling and types, in seconds
 	$(BIN)/mypy helpers
 
 unit: .venv/.installed ## check what an edit of helpers needs: its own tests, and what chapters and package must look like
-	$(PYTEST) tests/helpers tests/tools/test_structure.py tests/book/test_notebooks.py
+	$(PYTEST) -m 'not slow and not soak' tests/helpers tests/tools/test_structure.py tests/book/test_notebooks.py
 
 new-chapter: .venv/.installed ## write a chapter to fill in, which passes its tests at once (NAME=my_topic, behind AFTER=fairness)
 	$(BIN)/python -m tools.new_chapter "$(NAME)" "$(AFTER)"

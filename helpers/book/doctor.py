@@ -24,7 +24,7 @@ LIGHT = {  # what a chapter imports: as what, and from which version on
     "scikit-learn": ("sklearn.datasets", "1.5"),
     "pandas": ("pandas", "2.2"),
 }
-HEAVY = {"tensorflow": ("tensorflow", "2.18"), "keras": ("keras", "3.8")}
+HEAVY = {"tensorflow": ("tensorflow", "2.18"), "keras": ("keras", "3.9")}
 PINS = Path(__file__).parents[2] / "requirements.txt"  # in a checkout; not where the package is installed, as on Colab
 CHAPTERS = PINS.parent / "notebooks" if (PINS.parent / "notebooks").is_dir() else Path.cwd()
 FIND = "import importlib.util as u; found = u.find_spec('helpers'); print(found and found.origin)"
