@@ -21,8 +21,8 @@ import coverage
 import pytest
 
 # Without the tests that have a long form: they measure time and memory, which a busy machine changes, or repeat others.
-CHOSEN = "not slow and not soak"
-OPTIONS = ["-q", "-o", "addopts=", "-m", CHOSEN, "-p", "no:cacheprovider", "--rootdir", "."]
+CHOSEN, ALL = "not slow and not soak", "not slow"
+OPTIONS = ["-q", "-o", "addopts=", "-p", "no:cacheprovider", "--rootdir", "."]
 BROKEN = 70  # exit status of a child in which not the tests but this file has failed
 MEMORY = 8 * 2**30  # bytes that a mutant may fill
 
@@ -34,7 +34,7 @@ def cpu_seconds() -> float:
 
 
 class Observer:
-    """Which lines each test runs, and how long each takes."""
+    """Which lines each test runs, and how long each takes; of tests with a long form, which lines they run together."""
 
     def __init__(self, tree: Path) -> None:
         self.coverage = coverage.Coverage(data_file=None, config_file=False, source=[str(tree / "helpers")])
@@ -43,15 +43,17 @@ class Observer:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        self.coverage.switch_context(item.nodeid)
+        may_kill = item.get_closest_marker("soak") is None
+        self.coverage.switch_context(item.nodeid if may_kill else "")
         before = cpu_seconds()
         try:
             return (yield)
         finally:
-            self.seconds[item.nodeid] = cpu_seconds() - before
+            if may_kill:
+                self.seconds[item.nodeid] = cpu_seconds() - before
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.failed += [report.nodeid] if report.failed else []
+        self.failed += [report.nodeid] if report.failed and "soak" not in report.keywords else []
 
 
 class Chooser:
@@ -82,9 +84,9 @@ def observe(tree: Path, tests: list[str]) -> dict:
     """Runs tests of whole code: per file the tests that run a line, and the lines that none runs; seconds; failures."""
     observer = Observer(tree)
     observer.coverage.start()
-    status = pytest.main([*OPTIONS, *tests], plugins=[observer])
+    status = pytest.main([*OPTIONS, "-m", ALL, *tests], plugins=[observer])
     observer.coverage.stop()
-    if status and not observer.failed:
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise RuntimeError(f"pytest ended with {int(status)}, and not because a test failed")
     data, touched, missed, lines = observer.coverage.get_data(), {}, {}, 0
     for path in sorted((tree / "helpers").rglob("*.py")):
@@ -108,7 +110,7 @@ def judge(tests: list[str], limits: dict[str, float], imports: int) -> dict:
     """
     resource.setrlimit(resource.RLIMIT_CPU, (imports, resource.RLIM_INFINITY))
     chooser = Chooser(limits)
-    status = pytest.main([*OPTIONS, "-x", *tests], plugins=[chooser])
+    status = pytest.main([*OPTIONS, "-m", CHOSEN, "-x", *tests], plugins=[chooser])
     survives = status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
     return {"killed_by": "" if survives else chooser.failed or f"the end of pytest with {int(status)}"}
 

@@ -66,7 +66,7 @@ SETTINGS = {
     "a day ahead": Setting({"TZ": "Pacific/Kiritimati"}),
     "read-only folder": Setting(runner=("unshare", "--mount", "sh", "-c", READ_ONLY, "sh")),
     "no HOME": Setting({"HOME": None}),
-    "a user without a name or a home": Setting({"HOME": None}, runner=NOBODY),
+    "a user without a name, whose HOME is nowhere": Setting({"HOME": "/proc/nohome"}, runner=NOBODY),
     "twice at once": Setting(at_once=2),
     "a path with spaces and Chinese characters": Setting(folder="生成模型 the book"),
     "no browser": Setting({"PATH": str(Path(sys.executable).parent)}, more=("tests/book/test_page_checks.py",)),
