@@ -141,6 +141,15 @@ def test_tests_that_fail_anyway_prove_nothing(tree: Path, tmp_path: Path) -> Non
         mutation.run_mutants(tree, mutation.find_all(tree), tmp_path / "found.json", tmp_path / "scratch")
 
 
+def test_a_test_with_a_long_form_runs_lines_but_proves_and_disproves_nothing(tree: Path, tmp_path: Path) -> None:
+    long = "\nimport pytest\n\n@pytest.mark.soak\ndef test_that_fails():\n    assert toy.never() == 2\n"
+    (tree / "tests" / "helpers" / "test_toy.py").write_text(TESTS + long, encoding="utf-8")
+    mutants = [one for one in mutation.find_all(tree) if one.scope == "never"]
+    outcome, observed = mutation.run_mutants(tree, mutants, tmp_path / "found.json", tmp_path / "scratch", grace=1)
+    assert set(outcome.values()) == {""}
+    assert mutation.find_missed(tree, observed["missed"]) == []
+
+
 def test_a_survivor_or_line_without_a_reason_is_told_and_a_reason_without_a_case_too() -> None:
     lines = [mutation.Line("a.py", "f", "x = 1"), mutation.Line("a.py", "A.g", "y = 1")]
     whole = {"survivor": [{"name": "two"}], "line": [{"file": "a.py", "code": ["x = 1"]}]}
