@@ -175,11 +175,11 @@ def _check_inputs(model: keras.Model, inputs: Any) -> None:
     both = inputs if len(model.inputs) == 2 and isinstance(inputs, list | tuple) else [inputs]
     if len(both) != len(model.inputs):
         raise TransformerError(f"inputs for {len(both)} of {len(model.inputs)} parts, expected [source, tokens].")
-    for layer, tokens in zip(("encoder", "decoder") if len(both) == 2 else (None,), both, strict=True):
-        names = [one.name for one in model.layers if isinstance(one, layers.Embedding)]
-        part = model.get_layer(f"{layer}_embedding" if layer else names[0])
-        check_tokens(tokens, part.input_dim, TransformerError)
-        longest = model.get_layer(part.name.replace("embedding", "positions")).length
+    alone = "decoder" if "decoder_positions" in [layer.name for layer in model.layers] else "encoder"
+    for part, tokens in zip(("encoder", "decoder") if len(both) == 2 else (alone,), both, strict=True):
+        _check_transformer(model, f"{part}_positions")
+        check_tokens(tokens, model.get_layer(f"{part}_embedding").input_dim, TransformerError)
+        longest = model.get_layer(f"{part}_positions").length
         if not 1 <= np.shape(tokens)[1] <= longest:
             raise TransformerError(f"tokens have shape {np.shape(tokens)}, expected (batch, 1 to {longest}).")
 

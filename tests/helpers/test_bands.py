@@ -236,6 +236,11 @@ def test_a_result_has_a_name(results: Path, report) -> None:
         report(bands.Reference("vae", "quick"))
 
 
+def test_a_result_is_one_number(results: Path) -> None:
+    with pytest.raises(bands.BandError, match=r"value is \[1\.0, 2\.0\], expected a number"):
+        bands.Reference("vae", "quick").verdict("test NLL", [1.0, 2.0], unit="nats", worse="higher")
+
+
 @pytest.mark.parametrize("truth", ["False", np.nan, {}, np.array([True, True])])
 def test_an_answer_is_yes_or_no(results: Path, truth: object) -> None:
     reference = bands.Reference("vae", "quick")

@@ -221,6 +221,11 @@ def test_wrong_features_are_refused(metric, real: np.ndarray, fake: np.ndarray, 
         metric(real, fake)
 
 
+def test_gaussians_have_two_dimensions_or_more() -> None:
+    with pytest.raises(metrics.FeatureError, match=r"features have shape \(50, 1\), expected .*, 2 or more of them"):
+        metrics.frechet_distance(FEATURES[:, :1], FEATURES[:, :1])
+
+
 def test_the_least_count_of_each_metric() -> None:
     assert metrics.frechet_distance(FEATURES[:5], FEATURES[:5]) == pytest.approx(0.0, abs=1e-9)
     with pytest.raises(metrics.SampleSizeError, match="5 or more"):

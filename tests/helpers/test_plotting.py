@@ -61,6 +61,15 @@ def test_rows_but_the_last_hold_as_many_images() -> None:
     plotting.show_rows(plt.gca(), rows | {"b": grey_images(*levels, np.nan)[1:]})  # what is only shown may have gaps
 
 
+@pytest.mark.parametrize(
+    ("curves", "message"),
+    [({}, "no curves, expected {name: values}, one or more"), ({"loss": [[1], [2]]}, r"loss has shape \(2, 1\)")],
+)
+def test_curves_are_lists_of_numbers(curves: dict, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        plotting.plot_curves(plt.gca(), curves, [0, 1], "step", "loss")
+
+
 DRAWERS = [
     lambda ax: plotting.show_images(ax, grey_images(0.2, 0.4, 0.6), columns=2, label="some"),
     lambda ax: plotting.show_rows(ax, {"a": grey_images(0.2, 0.4), "b": grey_images(0.6, 0.8)}),

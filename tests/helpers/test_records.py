@@ -125,12 +125,21 @@ def test_a_metric_without_a_part_is_refused(folder: Path, key: str) -> None:
         (changed(values=VALUES[1:]), "as many seeds and values"),
         (changed(value=5.6), "not the mean"),
         (changed(standard_error=0.1), "not that of its values"),
-        (changed(value=float("nan"), values=[float("nan")] * 10), "not finite"),
+        (changed(value=float("nan"), values=[float("nan")] * 10), "is not JSON"),  # which knows no NaN
+        (changed(values=[]), "test_nll/VAE has no values"),
+        (whole() | {"machine": {"cpu": "a machine", "cores": 4}}, "the machine lacks threads"),
+        (whole() | {"device": 5}, "the machine is not told as `make studies` does"),
     ],
 )
 def test_a_record_at_odds_with_itself_is_refused(folder: Path, stored: object, message: str) -> None:
     with pytest.raises(records.RecordError, match=message):
         store(folder, stored)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_refused_before_it_is_written(value: float) -> None:
+    with pytest.raises(records.RecordError, match="test_nll/VAE holds a number that is not finite"):
+        records.check(changed(values=[value, *VALUES[1:]]), "toy")
 
 
 # Reading

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -191,6 +192,20 @@ def test_a_file_that_is_cut_off_or_another_one_is_named(
     (place / name).write_bytes(content)
     assert service.main([str(place), "--port", "0"]) == 1
     assert f"{place} is not served" in capsys.readouterr().err
+
+
+def test_a_file_that_claims_too_much_is_not_unpacked(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "digits-3.0.0"
+    shutil.copytree(folder, place)
+    with zipfile.ZipFile(place / "generator.keras") as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    monkeypatch.setattr(service, "MOST_BYTES", size)
+    service.Service(place)
+    monkeypatch.setattr(service, "MOST_BYTES", size - 1)
+    with pytest.raises(service.VersionError, match=f"it claims more than {size - 1:,} bytes.*; save it anew"):
+        service.Service(place)
 
 
 def test_a_save_that_stops_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

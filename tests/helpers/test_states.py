@@ -78,6 +78,13 @@ def test_a_changed_byte_is_noticed(kept) -> None:
         assert restore(file, variables) == 1.0
 
 
+def test_a_state_that_would_unpack_to_more_than_it_holds_is_not_unpacked(kept) -> None:
+    file, variables = kept
+    np.savez_compressed(file, variable_0=np.zeros(10_000, np.float32), made_with=json.dumps(MADE_WITH))
+    with pytest.warns(UserWarning, match=r"state\.npz is no whole checkpoint \(it claims more bytes than it holds\)"):
+        assert restore(file, variables) == 1.0
+
+
 def test_two_states_that_are_cut_off_are_refused_and_the_advice_cures(kept) -> None:
     file, variables = kept
     for one in (file, name_beside(file, "previous")):

@@ -208,6 +208,16 @@ def test_no_folder_for_what_is_temporary(monkeypatch: pytest.MonkeyPatch) -> Non
     assert text.startswith("No usable temporary directory")
 
 
+def test_another_folder_for_what_is_temporary_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surroundings.tempfile, "gettempdir", lambda: str(home))
+    monkeypatch.setenv("TMPDIR", str(home))
+    assert list(surroundings.find_notes()) == []
+    monkeypatch.setenv("TMPDIR", "/away")
+    ((kind, text, cure),) = surroundings.find_notes()
+    assert (kind, cure) == ("note", "set TMPDIR to a folder that can be written")
+    assert text == f"TMPDIR is /away, which cannot be written: {home} is taken"
+
+
 @pytest.mark.parametrize(("encoding", "shown"), [("cp932", "a ? ?"), ("ascii", "a ? ?"), ("cp1252", "a · ?")])
 def test_a_console_shows_what_it_can(encoding: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
@@ -263,6 +273,12 @@ def test_matplotlib_is_looked_for_where_it_looks(home: Path, monkeypatch: pytest
     assert surroundings._find_matplotlib() == [Path("/settings/matplotlib"), Path("/kept/matplotlib")]
     monkeypatch.setenv("MPLCONFIGDIR", "/mine")
     assert surroundings._find_matplotlib() == [Path("/mine")]
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_matplotlib_has_one_folder_elsewhere(platform: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    assert surroundings._find_matplotlib() == [home / ".matplotlib"]
 
 
 def test_a_folder_of_its_own_says_whose_it_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,5 +60,16 @@ def test_logits_are_numbers(logits: object) -> None:
 
 @pytest.mark.parametrize("logits", [np.zeros(10), np.zeros((11, 1)), np.array([np.nan, *np.zeros(10)])])
 def test_a_beginning_without_a_logit_for_each_token_is_refused(logits: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="expected 11 finite ones for each beginning"):
+    with pytest.raises(ArgumentError, match="expected 11 finite ones for each beginning"):
         temperature.show_temperature({"A": logits}, TOKENS, "Look.")
+
+
+@pytest.mark.parametrize("count", [8, 9])
+def test_there_are_more_tokens_than_bars(shown: list, count: int) -> None:
+    if count == 9:
+        temperature.show_temperature({"A": np.zeros(9)}, TOKENS[:9], "Look.")
+        return
+    with pytest.raises(ArgumentError, match="8 tokens behind 1 texts, expected 9 or more, behind one"):
+        temperature.show_temperature({"A": np.zeros(8)}, TOKENS[:8], "Look.")
+    with pytest.raises(ArgumentError, match="11 tokens behind 0 texts"):
+        temperature.show_temperature({}, TOKENS, "Look.")

@@ -139,3 +139,25 @@ def test_what_cannot_be_generated_is_refused() -> None:
         decoder(tokens, 2, source)
     with pytest.raises(TransformerError, match="a source is for encoder-decoders"):
         both(tokens, 2)
+
+
+def test_attention_is_asked_with_what_the_model_reads() -> None:
+    both, alone = build("encoder_decoder"), build("encoder_only")
+    tokens = draw_tokens(2, 3)
+    with pytest.raises(TransformerError, match=r"inputs for 1 of 2 parts, expected \[source, tokens\]"):
+        transformers.find_attention(both, tokens)
+    with pytest.raises(TransformerError, match=r"tokens have shape \(2, 9\), expected \(batch, 1 to 8\)"):
+        transformers.find_attention(alone, draw_tokens(2, 9))
+    with pytest.raises(TransformerError, match=r"tokens have shape \(2, 7\), expected \(batch, 1 to 6\)"):
+        transformers.find_attention(both, [draw_tokens(2, 7), tokens])
+    assert len(transformers.find_attention(alone, draw_tokens(2, 8))) == SMALL["blocks"]
+
+
+def test_a_model_from_elsewhere_is_refused() -> None:
+    dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)], name="dense")
+    embedding = keras.Sequential([keras.Input((4,)), keras.layers.Embedding(9, 3)], name="embedding")
+    for model in (dense, embedding):
+        with pytest.raises(TransformerError, match=f"{model.name} has no layer 'encoder_positions'"):
+            transformers.find_attention(model, draw_tokens(2, 4))
+    with pytest.raises(TransformerError, match="dense has no layer 'decoder_positions', expected a model"):
+        transformers.build_generator(dense)
