@@ -38,7 +38,7 @@ class NoArray:
 
 
 def test_what_is_no_array_is_no_rate() -> None:
-    with pytest.raises(arguments.ArgumentError, match="rate is <.*>, expected a number, above 0"):
+    with pytest.raises(arguments.ArgumentError, match=r"rate is <.*>, expected a number, above 0"):
         arguments.check_positive(rate=NoArray())
 
 
@@ -56,7 +56,7 @@ def test_what_has_no_values_yet_is_told_apart() -> None:
 def test_rows_are_counted_where_they_are_known() -> None:
     unknown = tf.TensorSpec(None)
     arguments.check_same_rows(one=np.zeros((2, 3)), other=np.zeros((2, 5)), third=unknown)
-    with pytest.raises(arguments.ArgumentError, match="{'one': 2, 'other': 3} rows, expected as many of each"):
+    with pytest.raises(arguments.ArgumentError, match=r"\{'one': 2, 'other': 3\} rows, expected as many of each"):
         arguments.check_same_rows(one=np.zeros(2), other=np.zeros(3))
 
 
@@ -67,9 +67,10 @@ def test_shapes_are_compared_where_they_are_known() -> None:
 
 
 def test_a_value_is_told_even_where_it_cannot_be_written() -> None:
-    class list:  # noqa: A001  reprlib goes by the name
+    class Tired:
         def __len__(self) -> int:
             raise RuntimeError("gone")
 
+    Tired.__name__ = "list"  # by which reprlib goes
     assert arguments.tell([1, 2]) == "[1, 2]"
-    assert arguments.tell(list()) == "a list that cannot be written"
+    assert arguments.tell(Tired()) == "a list that cannot be written"

@@ -27,7 +27,13 @@ IMAGES = np.zeros((2, 28, 28, 1), np.float32)
             checks.LatentError,
             r"reach 2e\+06, expected draws of N\(0, I\), of 6 at the most",
         ),
-        (checks.check_whole_type, np.array([1, 2]), np.array([1.0, 2.0]), checks.LabelError, "type float64, expected int64"),
+        (
+            checks.check_whole_type,
+            np.array([1, 2]),
+            np.array([1.0, 2.0]),
+            checks.LabelError,
+            "type float64, expected int64",
+        ),
         (
             lambda losses: checks.check_series(ValueError, losses=losses),
             [1.0, 2.0],
