@@ -121,8 +121,9 @@ others: .venv/.installed .venv-supply/.installed ## set up other Pythons, where 
 		$(INTO)/$${versions%:*} --upgrade --resolution $${versions#*:} --editable . $(CHECKS) || exit 1; \
 	done
 
-soak: .venv/.installed .venv/.torch ## kill, starve, fuzz and repeat, hours, for the page of promises (ONLY=kill: the tests so named)
+soak: .venv/.installed .venv/.torch ## kill, starve, fuzz and repeat, then mutation, hours, for the page of promises (ONLY=kill: the tests so named, alone)
 	$(PYTEST) --soak -m soak $(if $(ONLY),-k "$(ONLY)") --durations 10 tests
+	$(if $(ONLY),,$(BIN)/python -m tests.mutation)
 
 colab-test: .venv/.installed .venv-colab/.installed ## play a Colab session of every chapter
 	$(BIN)/pytest --numprocesses 2 -m "slow or not slow" tests/tools/test_colab.py
