@@ -19,10 +19,12 @@ def show_temperature(logits: Mapping[str, np.ndarray], tokens: Sequence[str], ta
 
     logits: {beginning: those of the next token, (tokens,)}, which the page holds as float32; the first beginning
     stands there first, at temperature 1, and where no script runs. tokens: their texts, more than eight. task: a
-    sentence of what to look for. Raises ArgumentError unless a beginning has one finite logit for each token.
+    sentence of what to look for. Raises ValueError unless a beginning has one finite logit for each token.
     """
     _check_given(logits, tokens, task)
     values = np.array([*logits.values()], "<f4")
+    if values.shape != (len(logits), len(tokens)) or not np.isfinite(values).all():
+        raise ValueError(f"logits are {values.shape}; expected {len(tokens)} finite ones for each beginning.")
     words = [token.replace(" ", "␣").replace("\n", "¶") or "∅" for token in tokens]
     shares = np.exp(values[0].astype(float) - values[0].max())
     shares /= shares.sum()
