@@ -371,8 +371,9 @@ def test_mnist_is_read_from_the_file_named(mnist_file: Path, stand_in: Arrays) -
         assert labels.dtype == np.int64
     assert np.array_equal(np.round(mnist.test.images[..., 0] * 255), stand_in["x_test"])
     assert np.array_equal(mnist.test.labels, stand_in["y_test"])
-    brightness = [stand_in["x_train"].mean(axis=(1, 2)), np.concatenate([mnist.train.images, mnist.validation.images])]
-    np.testing.assert_allclose(np.sort(brightness[0]), np.sort(brightness[1].mean(axis=(1, 2, 3)) * 255), rtol=1e-4)
+    brightness = [split.images.mean(axis=(1, 2, 3)) * 255 for split in (mnist.train, mnist.validation)]
+    expected = stand_in["x_train"].mean(axis=(1, 2))
+    np.testing.assert_allclose(np.sort(np.concatenate(brightness)), np.sort(expected), rtol=1e-4)
 
 
 @pytest.fixture

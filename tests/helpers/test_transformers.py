@@ -150,7 +150,8 @@ def test_attention_is_asked_with_what_the_model_reads() -> None:
         transformers.find_attention(alone, draw_tokens(2, 9))
     with pytest.raises(TransformerError, match=r"tokens have shape \(2, 7\), expected \(batch, 1 to 6\)"):
         transformers.find_attention(both, [draw_tokens(2, 7), tokens])
-    assert len(transformers.find_attention(alone, draw_tokens(2, 8))) == SMALL["blocks"]
+    for model in (alone, build("decoder_only")):
+        assert len(transformers.find_attention(model, draw_tokens(2, 8))) == SMALL["blocks"]
 
 
 def test_a_model_from_elsewhere_is_refused() -> None:
