@@ -1,5 +1,6 @@
 """The article held against the book: each statement has a place, each erratum and claim a cell, each verdict a rule."""
 
+import functools
 import re
 from itertools import chain
 from pathlib import Path
@@ -42,6 +43,7 @@ def first_cell(path: Path) -> NotebookNode:
     return read(path).cells[0]
 
 
+@functools.cache
 def labels() -> set[str]:
     """The labels of chapters, their sections, and pages."""
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md")]
