@@ -330,6 +330,7 @@ def test_what_the_page_quotes_of_one_run_stands_in_its_chapter() -> None:
             *("exactly one of them is right on a share", "a lead of five needs eight hundred"),
         ],
         "privacy": ["has an AUC of 0.71", "Clipping alone leaves 0.67", "it is 0.509"],
+        "large_models": ["That is better in both columns than either fine-tuned model"],
         "fintech": ["that of the single limit 126.3", "GARCH 102.1", "loss=5,", "gain=1,"],
         "entertainment": ["the distance field 4.1", "counting 3 tokens in a row 1.82"],
     }
