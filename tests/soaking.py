@@ -3,13 +3,13 @@
 results/soak.json holds, for each promise, what its tests counted, and which test, of which commit, where and when.
 """
 
-import os
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from tools import recording
+from tools.environment import THREADS, quick_environment
 from tools.notebook_files import ROOT
 
 FIGURES = ROOT / "results" / "soak.json"
@@ -60,7 +60,7 @@ def describe_code(root: Path = ROOT) -> str:
 def store_figures(found: dict[str, dict], file: Path = FIGURES) -> None:
     """Put figures in the place of those that the file holds of the same promises, or beside them, if of one commit."""
     commit = describe_code()
-    about = {"commit": commit, **recording.describe_run(int(os.environ.get("OMP_NUM_THREADS", "0")))}
+    about = {"commit": commit, **recording.describe_run(int(quick_environment()[THREADS[0]]))}
     stored = recording.read_json(file)
     for name, one in found.items():
         before = stored.get(name, {}) if stored.get(name, {}).get("commit") == commit else {"figures": {}, "tests": []}

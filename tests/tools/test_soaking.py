@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
 from tests.soaking import FIGURES, WRITTEN, Soak, describe_code, find_figures, store_figures
 from tests.tools.conftest import commit_all
 
@@ -38,6 +40,15 @@ def test_figures_are_gathered_by_promise_and_stored_beside_those_of_others(tmp_p
     store_figures(find_figures([report("tests/c.py::test_cost", ("resume", {"percent": 1.4}))]), file)
     assert json.loads(file.read_text("utf-8"))["resume"]["figures"] == {"percent": 1.4}
     assert {"commit", "date", "machine", "versions"} <= stored["resume"].keys()
+
+
+def test_threads_are_those_of_the_tests_also_where_a_command_only_starts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BOOK_THREADS", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # as in `make mutation`
+    store_figures(find_figures([report("tests/mutation.py", ("tests bite", {"killed": 1}))]), file := tmp_path / "f")
+    assert json.loads(file.read_text("utf-8"))["tests bite"]["machine"]["threads"] == 1
 
 
 def test_what_a_long_run_writes_makes_no_code_dirty(tmp_path: Path) -> None:
