@@ -1,6 +1,7 @@
 """The study `training_speed`: its rows and aims, and that the ways which it compares do the same work, and train."""
 
 import importlib.util
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -12,6 +13,7 @@ from helpers import data, losses, models, networks
 from studies import training_speed, training_speed_table, training_speed_ways
 from studies.training_speed_article import ArticleGan, ArticleVae
 from studies.training_speed_ways import CASES, GROWING, Case, build, grown, growth_metric
+from tests.apart import open_process
 from tools import studies
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
@@ -23,6 +25,13 @@ TINY = {"width": 8, "batch_size": 8, "epoch_images": 16}
 def batches() -> np.ndarray:
     """So many batches of digits, (STEPS, 16, 28, 28, 1)."""
     return data.load_small_digits().train.images[: STEPS * 16].reshape(STEPS, 16, 28, 28, 1)
+
+
+@pytest.fixture(scope="module")
+def apart() -> Iterator[Callable]:
+    """Runs a function in a process apart: PyTorch, once loaded, takes memory until its process ends."""
+    with open_process(pieces=100) as call:
+        yield call
 
 
 def noise_of(model: keras.Model, step: int) -> np.ndarray:
@@ -91,37 +100,30 @@ def test_article_vae_takes_our_steps(batches: np.ndarray) -> None:
     assert ours[0] > ours[-1]
 
 
-@needs_torch
-@pytest.mark.parametrize("name", ["GAN", "convolutional GAN"])
-def test_torch_gan_takes_our_steps(batches: np.ndarray, name: str) -> None:
+def train_torch_gan(case: Case, batches: np.ndarray, rate: float) -> list[tuple[float, float]]:
+    """Its losses of D and of G in each step, from the weights and the noise of `train_gan`."""
     import torch
 
     from studies.training_speed_torch import TorchGan
 
-    gan = build(CASES[name], seed=3)
-    rival = TorchGan(gan, 1e-3, 10**9, 0.5)  # over so many steps the learning rate stays as it is
-    found = [rival.step(*map(torch.tensor, (batch, noise_of(gan, step)))) for step, batch in enumerate(batches)]
-    ours = train_gan(CASES[name], batches, 1e-3)
-    assert found[0][0] == pytest.approx(ours[0][0], rel=1e-4)  # before any step
-    # The two Adams add their small constant before and after the correction of the bias: steps differ a little.
-    np.testing.assert_allclose(found, ours, rtol=1e-2)  # without momentum Adam takes rounding for direction: 4e-3 here
-    assert len(set(found)) == STEPS
+    gan = build(case, seed=3)
+    rival = TorchGan(gan, rate, 10**9, 0.5)  # over so many steps the learning rate stays as it is
+    return [rival.step(*map(torch.tensor, (batch, noise_of(gan, step)))) for step, batch in enumerate(batches)]
 
 
-@needs_torch
-def test_torch_vae_takes_our_steps(batches: np.ndarray) -> None:
+def train_torch_vae(case: Case, batches: np.ndarray, rate: float) -> list[float]:
+    """Its loss in each step, from the weights and the noise of `train_vae`."""
     import torch
 
     from studies.training_speed_torch import TorchVae
 
-    vae, binary = build(CASES["VAE"], seed=3), data.draw_binary(batches, seed=1)
-    rival = TorchVae(vae, 4e-3, 10**9, 0.9)
-    found = [rival.step(*map(torch.tensor, (batch, noise_of(vae, step)))) for step, batch in enumerate(binary)]
-    np.testing.assert_allclose(found, train_vae(CASES["VAE"], binary, 4e-3), rtol=1e-4)
+    vae = build(case, seed=3)
+    rival = TorchVae(vae, rate, 10**9, 0.9)
+    return [rival.step(*map(torch.tensor, (batch, noise_of(vae, step)))) for step, batch in enumerate(batches)]
 
 
-@needs_torch
-def test_torch_update_moves_no_other_half(batches: np.ndarray) -> None:
+def move_torch_generator() -> list[tuple[bool, bool]]:
+    """For each weight of the discriminator, after a step of the generator: whether it moved, and has a gradient."""
     import torch
 
     from studies.training_speed_torch import TorchGan, update
@@ -131,20 +133,52 @@ def test_torch_update_moves_no_other_half(batches: np.ndarray) -> None:
     logits = rival.discriminator(rival.generator(torch.zeros(16, 100)))
     update(rival.generator, logits.mean(), *rival.optimizers[0])
     after = list(rival.discriminator.parameters())
-    assert all(torch.equal(old, new) and new.grad is None for old, new in zip(before, after, strict=True))
+    return [(not torch.equal(old, new), new.grad is not None) for old, new in zip(before, after, strict=True)]
+
+
+def convert_dropout() -> None:
+    from studies.training_speed_torch import convert
+
+    convert([keras.layers.Dropout(0.5, name="dropout")])
+
+
+def time_way(way: str, name: str) -> float:
+    """Seconds of a step of a tiny case."""
+    return training_speed_ways.ways()[way](CASES[name]._replace(**TINY), 0)
 
 
 @needs_torch
-def test_a_layer_without_a_way_to_torch_is_named() -> None:
-    from studies.training_speed_torch import convert
+@pytest.mark.parametrize("name", ["GAN", "convolutional GAN"])
+def test_torch_gan_takes_our_steps(apart: Callable, batches: np.ndarray, name: str) -> None:
+    found, ours = (apart(train, CASES[name], batches, 1e-3) for train in (train_torch_gan, train_gan))
+    assert found[0][0] == pytest.approx(ours[0][0], rel=1e-4)  # before any step
+    # The two Adams add their small constant before and after the correction of the bias: steps differ a little.
+    np.testing.assert_allclose(found, ours, rtol=1e-2)  # without momentum Adam takes rounding for direction: 4e-3 here
+    assert len(set(found)) == STEPS
 
+
+@needs_torch
+def test_torch_vae_takes_our_steps(apart: Callable, batches: np.ndarray) -> None:
+    binary = data.draw_binary(batches, seed=1)
+    found, ours = (apart(train, CASES["VAE"], binary, 4e-3) for train in (train_torch_vae, train_vae))
+    np.testing.assert_allclose(found, ours, rtol=1e-4)
+
+
+@needs_torch
+def test_torch_update_moves_no_other_half(apart: Callable) -> None:
+    moved = apart(move_torch_generator)
+    assert moved == [(False, False)] * 6  # the kernel and bias of three layers
+
+
+@needs_torch
+def test_a_layer_without_a_way_to_torch_is_named(apart: Callable) -> None:
     with pytest.raises(ValueError, match="dropout: no way to PyTorch for a Dropout"):
-        convert([keras.layers.Dropout(0.5, name="dropout")])
+        apart(convert_dropout)
 
 
 @pytest.mark.parametrize("way", training_speed_ways.ways())
-def test_every_way_is_timed(way: str) -> None:
-    assert all(training_speed_ways.ways()[way](CASES[name]._replace(**TINY), 0) > 0 for name in GROWING)
+def test_every_way_is_timed(apart: Callable, way: str) -> None:
+    assert all(apart(time_way, way, name) > 0 for name in GROWING)
 
 
 def test_another_number_of_weights_is_refused() -> None:
